@@ -1,0 +1,57 @@
+# Everything runs from here: `make inspect` and `make test` do all the set-up that they need.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+.PHONY: help setup setup-dev setup-pdf setup-lab inspect test test-unit lint lab lab-down bench lock
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready  ## the environment that runbooks need, in .venv
+
+setup-dev: $(VENV)/.ready-dev  ## the same with the tools of development
+
+$(VENV)/.ready: requirements.lock .config/setup.sh
+	@bash .config/setup.sh requirements.lock
+	@touch $@
+
+$(VENV)/.ready-dev: requirements-dev.lock .config/setup.sh
+	@bash .config/setup.sh requirements-dev.lock
+	@touch $@ $(VENV)/.ready
+
+setup-pdf:  ## LibreOffice and the Chinese fonts, for PDF (root, apt)
+	@bash .config/setup-system.sh pdf
+
+setup-lab:  ## what the rehearsal hospital needs (root, apt)
+	@bash .config/setup-system.sh lab
+
+inspect: setup  ## inspect this machine; leaves a signed record and a report
+	@./runner.py run inspect --site self
+
+lint: setup-dev  ## every style check; zero warnings
+	ruff check . && ruff format --check .
+	mypy --strict maintenance runner.py
+	yamllint --strict .
+	ansible-lint --offline --strict -c .config/ansible-lint.yml
+
+test-unit: setup-dev  ## the fast tests alone
+	pytest -q tests/unit
+
+test: setup-dev setup-pdf setup-lab lint  ## everything that is tested
+	bash .config/test.sh
+
+lab: setup setup-lab  ## start the rehearsal hospital and leave it up
+	$(BIN)/python -m lab up
+
+lab-down:  ## stop and remove the rehearsal hospital
+	$(BIN)/python -m lab down
+
+bench: setup-dev setup-lab  ## ratios against the named incumbents
+	$(BIN)/python -m bench
+
+lock: setup-dev  ## make both locks again from pyproject.toml
+	uv pip compile -q --upgrade --generate-hashes --no-header pyproject.toml -o requirements.lock
+	uv pip compile -q --upgrade --generate-hashes --no-header --group dev pyproject.toml -o requirements-dev.lock
