@@ -1,0 +1,262 @@
+"""SSHSIG signatures: made by ssh-keygen or ssh-agent, checked in process with the answer ssh-keygen would give.
+
+A signature is accepted in process only where every rule of `ssh-keygen -Y verify` is known to be met;
+anything else (other key types, certificates, odd armour) is put to ssh-keygen itself, whose word is final.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from sshsig import InvalidSignature, PublicKey, check_signature
+from sshsig.allowed_signers import AllowedSigner, load_allowed_signers_file
+from sshsig.sshsig import SshsigSignature
+
+from maintenance.errors import CallError, RefusedError
+
+_ARMOUR = re.compile(
+    rb"-----BEGIN SSH SIGNATURE-----\n(?:[A-Za-z0-9+/]{1,76}\n)*[A-Za-z0-9+/]{1,76}={0,2}\n-----END SSH SIGNATURE-----\n?"
+)
+
+
+class SignatureError(Exception):
+    """The signature does not hold; the text says why."""
+
+
+def _ssh_keygen() -> str:
+    program = shutil.which("ssh-keygen")
+    if not program:
+        raise CallError("ssh-keygen is missing; on Debian: apt-get install openssh-client")
+    return program
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A principal and the key that signs for it (a private key, or a public one whose private half an agent holds)."""
+
+    principal: str
+    key: Path
+
+    @cached_property
+    def public_key(self) -> str:
+        """`TYPE BASE64` of the public key."""
+        public = self.key if self.key.suffix == ".pub" else self.key.with_name(self.key.name + ".pub")
+        if public.is_file():
+            text = public.read_text(encoding="utf-8", errors="replace")
+        else:
+            # Without the .pub file ssh-keygen derives it; that may ask for the passphrase on the terminal.
+            done = subprocess.run(
+                [_ssh_keygen(), "-y", "-f", str(self.key)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            if done.returncode:
+                raise CallError(f"{self.key} is not an SSH key that can be used: {_last_line(done.stderr)}")
+            text = done.stdout
+        parts = text.split()
+        if len(parts) < 2:
+            raise CallError(f"{public} is not an SSH public key")
+        return f"{parts[0]} {parts[1]}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """`SHA256:…`, as `ssh-keygen -l` prints it."""
+        return fingerprint(self.public_key)
+
+    def sign(self, data: bytes, namespace: str) -> bytes:
+        """Sign exact bytes. stdin to stdout, because ssh-keygen with an existing .sig and no terminal signs nothing
+        and exits 0; and what was signed is checked before it is believed."""
+        done = subprocess.run(
+            [_ssh_keygen(), "-Y", "sign", "-q", "-n", namespace, "-f", str(self.key)],
+            input=data,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        if done.returncode or not done.stdout:
+            raise RefusedError(
+                f"the key {self.key} did not sign ({_last_line(done.stderr.decode(errors='replace'))}); "
+                "is its passphrase right, or its agent running (ssh-add -l)?"
+            )
+        try:
+            key = check_signature(data, done.stdout, namespace)
+            same = key.openssh_str().split()[:2] == self.public_key.split()[:2]
+        except NotImplementedError:
+            same = True  # a key type that only ssh-keygen knows: Signers.verify() asks it before anything is stored
+        except InvalidSignature:
+            same = False
+        if not same:
+            raise RefusedError(f"what {self.key} signed does not verify; nothing was stored")
+        return done.stdout
+
+
+@dataclass
+class Signers:
+    """An allowed_signers file (and, where there is one, a revocation list), as ssh-keygen reads them."""
+
+    path: Path
+    revoked: Path | None = None
+    _revoked_keys: dict[str, bool] = field(default_factory=dict)
+
+    @cached_property
+    def lines(self) -> list[AllowedSigner]:
+        """The lines of the file; raises CallError with the file's name where it is malformed."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+            return list(load_allowed_signers_file(io.StringIO(text)))
+        except (OSError, ValueError, NotImplementedError) as error:
+            raise CallError(f"{self.path} is not a usable allowed_signers file: {error}") from None
+
+    def principals(self, public_key: str, namespace: str) -> list[str]:
+        """Principals that the key may sign for in the namespace, whatever the date."""
+        wanted = public_key.split()[:2]
+        return [
+            line.principals
+            for line in self.lines
+            if [line.key_type, line.base64_key] == wanted and _namespace_fits(line, namespace)
+        ]
+
+    def verify(self, data: bytes, signature: bytes, principal: str, namespace: str, when: str) -> None:
+        """Raises SignatureError unless `ssh-keygen -Y verify` with this file would accept.
+
+        when: RFC 3339 UTC instant at which the key must have been valid.
+        """
+        key = self._accepted_in_process(data, signature, principal, namespace, when)
+        if key and not self._is_revoked(key):
+            return
+        self._ask_ssh_keygen(data, signature, principal, namespace, when)
+
+    def _accepted_in_process(
+        self, data: bytes, signature: bytes, principal: str, namespace: str, when: str
+    ) -> PublicKey | None:
+        try:
+            if not _ARMOUR.fullmatch(signature):
+                return None
+            outer = SshsigSignature.from_armored(signature)
+            if outer.hash_algo not in (b"sha256", b"sha512"):
+                return None
+            key = check_signature(data, signature, namespace)
+        except (InvalidSignature, NotImplementedError, ValueError, EOFError):
+            return None
+        wanted = key.openssh_str().split()[:2]
+        if wanted[0] != "ssh-ed25519":  # ssh-keygen has rules on RSA sizes and other types: let it judge them
+            return None
+        for line in self.lines:
+            if (
+                [line.key_type, line.base64_key] == wanted
+                and _principal_fits(line, principal)
+                and _namespace_fits(line, namespace)
+                and _time_fits(line, when)
+                and "cert-authority" not in (line.options or {})
+            ):
+                return key
+        return None
+
+    def _is_revoked(self, key: PublicKey) -> bool:
+        """Ask ssh-keygen once for each key whether the revocation list names it."""
+        if not self.revoked:
+            return False
+        text = key.openssh_str()
+        if text not in self._revoked_keys:
+            with tempfile.NamedTemporaryFile("w", suffix=".pub") as public:
+                public.write(text + "\n")
+                public.flush()
+                done = subprocess.run(
+                    [_ssh_keygen(), "-Q", "-f", str(self.revoked), public.name], capture_output=True, check=False
+                )
+            # A plain list of keys is no KRL, and -Q refuses it: then only -Y verify can tell.
+            self._revoked_keys[text] = done.returncode != 0
+        return self._revoked_keys[text]
+
+    def _ask_ssh_keygen(self, data: bytes, signature: bytes, principal: str, namespace: str, when: str) -> None:
+        with tempfile.NamedTemporaryFile(suffix=".sig") as sig:
+            sig.write(signature)
+            sig.flush()
+            command = [_ssh_keygen(), "-Y", "verify", "-f", str(self.path), "-I", principal, "-n", namespace]
+            command += ["-s", sig.name, f"-Overify-time={_compact(when)}"]
+            if self.revoked:
+                command += ["-r", str(self.revoked)]
+            done = subprocess.run(
+                command, input=data, capture_output=True, env={**os.environ, "LC_ALL": "C"}, check=False
+            )
+        if done.returncode:
+            raise SignatureError(_last_line((done.stderr or done.stdout).decode(errors="replace")))
+
+
+def fingerprint(public_key: str) -> str:
+    """SHA256 fingerprint of a public key line, as `ssh-keygen -l` prints it."""
+    done = subprocess.run(
+        [_ssh_keygen(), "-l", "-E", "sha256", "-f", "-"], input=public_key + "\n", capture_output=True, text=True
+    )
+    if done.returncode:
+        raise CallError(f"not an SSH public key: {public_key[:60]}")
+    return done.stdout.split()[1]
+
+
+def make_key(path: Path, comment: str) -> None:
+    """A new ed25519 key without a passphrase, readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    subprocess.run(
+        [_ssh_keygen(), "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
+
+
+def _principal_fits(line: AllowedSigner, principal: str) -> bool:
+    """A pattern list of ssh_config(5): '*' and '?', comma separated, '!' excludes."""
+    return _pattern_list(line.principals, principal)
+
+
+def _namespace_fits(line: AllowedSigner, namespace: str) -> bool:
+    wanted = (line.options or {}).get("namespaces")
+    return wanted is None or _pattern_list(wanted, namespace)
+
+
+def _pattern_list(patterns: str, text: str) -> bool:
+    fits = False
+    for pattern in patterns.split(","):
+        # fnmatch also knows [sets], which OpenSSH's patterns do not: escape them.
+        plain = pattern.removeprefix("!").replace("[", "[[]")
+        if fnmatch.fnmatchcase(text, plain):
+            if pattern.startswith("!"):
+                return False
+            fits = True
+    return fits
+
+
+def _time_fits(line: AllowedSigner, when: str) -> bool:
+    options = line.options or {}
+    moment = datetime.fromisoformat(when).timestamp()
+    after, before = options.get("valid-after"), options.get("valid-before")
+    try:
+        return (after is None or moment >= _instant(after)) and (before is None or moment < _instant(before))
+    except ValueError:
+        return False  # a form that is not known here: ssh-keygen decides
+
+
+def _instant(text: str) -> float:
+    """Seconds since 1970 of YYYYMMDD[HHMM[SS]][Z]; without Z it is local time, as in ssh-keygen(1)."""
+    digits = text.removesuffix("Z")
+    form = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(digits))
+    if form is None:
+        raise ValueError(text)
+    moment = datetime.strptime(digits, form)  # noqa: DTZ007  (local time is meant where Z is absent)
+    return (moment.replace(tzinfo=UTC) if text.endswith("Z") else moment).timestamp()
+
+
+def _compact(when: str) -> str:
+    return datetime.fromisoformat(when).astimezone(UTC).strftime("%Y%m%d%H%M%SZ")
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"

@@ -1,0 +1,143 @@
+"""A site: one folder of inventories/, described by its site.yml."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from maintenance import runbook, signing
+from maintenance.errors import CallError, RefusedError
+from maintenance.manifest import NAMESPACE
+from maintenance.signing import Signer, Signers
+from maintenance.witness import WitnessSettings
+
+INVENTORIES = runbook.REPOSITORY / "inventories"
+KEYS = runbook.REPOSITORY / "var" / "keys"
+
+
+class Facts(BaseModel):
+    """What the cover and the signature page of a document say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hospital: str = ""
+    system: str = ""
+    vendor: str = ""
+    contract: str = ""
+    department: str = ""
+    engineer: str = ""
+    reviewer: str = ""
+    manager: str = ""
+
+
+class Settings(BaseModel):
+    """site.yml."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    site: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")
+    facts: Facts = Facts()
+    language: Literal["zh", "en"] = "zh"
+    ledger: str = ""
+    principal: str = Field(default="", pattern=r"^[A-Za-z0-9@._+-]*$")
+    key: str = ""
+    self_issued_key: bool = False
+    allowed_signers: str = "allowed_signers"
+    revoked: str = "revoked"
+    witness: WitnessSettings | None = None
+    orders: Literal["required", "optional"] = "required"
+    remote: str = "directly"
+    due_days: dict[Literal["critical", "warning", "advice"], int] = {"critical": 7, "warning": 30, "advice": 90}
+    vault_password_file: str = ""
+
+
+class Site:
+    """A site's settings with its paths resolved."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.name = settings.site
+
+    @property
+    def ledger(self) -> Path:
+        """Where its records are."""
+        if self.settings.ledger:
+            return (self.folder / Path(self.settings.ledger).expanduser()).resolve()
+        return runbook.REPOSITORY / "var" / "records" / self.name
+
+    @property
+    def revoked(self) -> Path | None:
+        """The revocation list, where there is one."""
+        path = self.folder / self.settings.revoked
+        return path if path.is_file() else None
+
+    def signer(self) -> tuple[Signer, bool]:
+        """The engineer's key, and whether it was issued by this command itself; raises CallError where there is none."""
+        if self.settings.self_issued_key and not self.settings.key:
+            key = KEYS / f"{self.name}_ed25519"
+            principal = self.settings.principal or f"{_user()}@{socket.gethostname().split('.')[0] or 'localhost'}"
+            if not key.exists():
+                signing.make_key(key, principal)
+                print(f"made a key of its own for this site (self-issued): {key}")
+            return Signer(principal, key), True
+        if not self.settings.key or not self.settings.principal:
+            raise CallError(f"{self.folder}/site.yml names no key: set 'principal' and 'key' (docs/keys.md)")
+        key = (self.folder / Path(self.settings.key).expanduser()).resolve()
+        if not key.is_file():
+            raise CallError(f"the key {key} of {self.folder}/site.yml is not there: ssh-keygen -t ed25519 -f {key}")
+        return Signer(self.settings.principal, key), False
+
+    def allowed_signers(self) -> bytes:
+        """The site's allowed_signers; for a self-issued key the one line it needs, with receipts allowed too."""
+        path = self.folder / self.settings.allowed_signers
+        own = path.read_bytes() if path.is_file() else b""
+        if self.settings.self_issued_key and not self.settings.key:
+            signer, _ = self.signer()
+            own += f'{signer.principal} namespaces="{NAMESPACE}" {signer.public_key} self-issued\n'.encode()
+        if self.settings.witness:
+            witness = self.settings.witness
+            line = f'{witness.principal} namespaces="maintenance-receipt" {witness.public_key}\n'.encode()
+            own += b"" if line in own else line
+        if not own:
+            raise CallError(f"{path} is not there: it lists whose signatures the site accepts (docs/keys.md)")
+        return own
+
+    def check_signer_allowed(self, signer: Signer, signers_file: Path) -> None:
+        """Refuse a key that the site does not list, before anything is done with it."""
+        if signer.principal not in ",".join(Signers(signers_file).principals(signer.public_key, NAMESPACE)).split(","):
+            raise RefusedError(
+                f"the site {self.name} does not allow the key {signer.fingerprint} for {signer.principal}; nothing was "
+                f"run. The hospital adds it to {self.folder / self.settings.allowed_signers}: "
+                f'{signer.principal} namespaces="{NAMESPACE}" {signer.public_key}'
+            )
+
+
+def names() -> list[str]:
+    """Sites that there are."""
+    return sorted(path.parent.name for path in INVENTORIES.glob("*/site.yml"))
+
+
+def load(name: str) -> Site:
+    """Read a site by name; raises CallError with what to mend."""
+    folder = INVENTORIES / name
+    if name not in names():
+        raise CallError(f"there is no site '{name}'; there are: {', '.join(names())}")
+    try:
+        settings = Settings.model_validate(runbook.read_yaml(folder / "site.yml"))
+    except ValidationError as error:
+        raise CallError(f"{folder}/site.yml: {runbook.first_problem(error)}") from None
+    if settings.site != name:
+        raise CallError(f"{folder}/site.yml is about the site '{settings.site}', its folder is '{name}'")
+    return Site(folder, settings)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

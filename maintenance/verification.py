@@ -1,0 +1,359 @@
+"""Verification of a ledger: which entry, what is wrong with it, and what that means.
+
+Reads only the ledger, public keys and the hospital's heads; needs nobody's word. `verify.sh` (sh, coreutils,
+ssh-keygen) gives the same answer without any of this code.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from maintenance import ledger as store
+from maintenance import manifest
+from maintenance.errors import CallError
+from maintenance.ledger import Entry
+from maintenance.manifest import Manifest, ManifestError
+from maintenance.signing import SignatureError, Signers
+
+RECEIPT_NAMESPACE = "maintenance-receipt"
+_RECEIPT = re.compile(
+    r"maintenance-receipt v1\nsite (?P<site>[^\n]+)\nseq (?P<seq>\d+)\nsha256 (?P<sha256>[0-9a-f]{64})\n"
+    r"time (?P<time>\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z)\n"
+)
+_KNOWN_BESIDE = re.compile(r"\.lock|\.tmp-.*|\.run-.*|receipts|verify\.sh")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that does not hold."""
+
+    entry: str
+    what: str
+    meaning: str
+
+    def __str__(self) -> str:
+        return f"{self.entry}: {self.what}. {self.meaning}"
+
+
+@dataclass
+class Report:
+    """What verification found."""
+
+    ledger: Path
+    entries: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    unclosed: list[str] = field(default_factory=list)
+    receipts: int = 0
+    heads: int | None = None
+    newest: str = ""
+
+    @property
+    def sound(self) -> bool:
+        """True where nothing is wrong; an open without a close is no fault of the ledger."""
+        return not self.faults
+
+    def blind_spots(self) -> list[str]:
+        """What cannot be seen from here, in plain words."""
+        if self.heads is not None:
+            return []
+        return [
+            "a truncated tail, a chain signed anew by the vendor's own key, and a back-dated entry show only "
+            "against the hospital's list: verify --heads FILE"
+        ]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A witness's receipt: it held these bytes at this time."""
+
+    site: str
+    seq: int
+    sha256: str
+    time: str
+    text: bytes
+    signature: bytes
+
+
+def parse_receipt(text: bytes, signature: bytes) -> Receipt:
+    """Read a receipt's text; raises ValueError where it is not one."""
+    match = _RECEIPT.fullmatch(text.decode("ascii", errors="replace"))
+    if not match:
+        raise ValueError("it is not a receipt")
+    return Receipt(match["site"], int(match["seq"]), match["sha256"], match["time"], text, signature)
+
+
+def read_heads(path: Path) -> dict[int, tuple[str, str]]:
+    """The hospital's list: sequence -> (sha256 of MANIFEST, time); raises CallError where it is malformed."""
+    heads: dict[int, tuple[str, str]] = {}
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CallError(f"the heads {path} cannot be read: {error}") from None
+    for number, line in enumerate(lines, start=1):
+        match = re.fullmatch(r"(\d+) ([0-9a-f]{64})(?: (\S+))?", line.strip())
+        if not match:
+            raise CallError(f"{path}:{number} is not 'SEQ SHA256 TIME': '{line[:60]}'")
+        heads[int(match[1])] = (match[2], match[3] or "")
+    return heads
+
+
+def verify(
+    ledger: Path,
+    *,
+    heads: Path | None = None,
+    signers: Path | None = None,
+    revoked: Path | None = None,
+    last: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Check a whole ledger, or the names of all and the content of the `last` entries.
+
+    signers: the allowed_signers that the reader trusts; by default the ledger's own, which its genesis brings and
+    a later entry, signed by an allowed key, may replace.
+    """
+    listed = store.entries(ledger)
+    report = Report(ledger, entries=len(listed), newest=listed[-1].folder if listed else "")
+    if not listed:
+        raise CallError(f"{ledger} is not a ledger: it holds no entries")
+    report.faults += _names(ledger, listed)
+    known_heads = read_heads(heads) if heads else {}
+    report.heads = len(known_heads) if heads else None
+    checker = _Checker(ledger, listed, Signers(signers, revoked) if signers else None, revoked)
+    checker.read_receipts(report)
+    start = max(0, len(listed) - last) if last else 0
+    for number, entry in enumerate(listed):
+        if number < start:
+            checker.skip(entry)
+            continue
+        report.faults += checker.entry(entry, first=number == 0)
+        if progress:
+            progress(number + 1 - start, len(listed) - start)
+    report.faults += _pairs(listed)
+    closed = {entry.name for entry in listed if entry.kind in ("close", "abandoned")}
+    report.unclosed = [entry.folder for entry in listed if entry.kind == "open" and entry.name not in closed]
+    if heads:
+        report.faults += _against_heads(checker.digests, known_heads, listed)
+    return report
+
+
+def _names(ledger: Path, listed: list[Entry]) -> Iterator[Fault]:
+    """Sequence and kinds, and whatever lies in the ledger that is no entry."""
+    expected = 1
+    for entry in listed:
+        if entry.kind not in manifest.KINDS:
+            yield Fault(entry.folder, f"the kind '{entry.kind}' does not exist", "The folder was added or renamed.")
+        if entry.seq != expected:
+            if entry.seq > expected:
+                missing = f"{expected:06d}" + (f" to {entry.seq - 1:06d}" if entry.seq - expected > 1 else "")
+                yield Fault(entry.folder, f"entry {missing} is missing before it", "Entries were deleted.")
+            else:
+                yield Fault(entry.folder, f"sequence {entry.seq:06d} stands twice", "An entry was duplicated or added.")
+        expected = entry.seq + 1
+    if listed[0].kind != "genesis":
+        yield Fault(listed[0].folder, "the first entry is no genesis", "The beginning of the ledger is missing.")
+    names = {entry.folder for entry in listed}
+    for item in sorted(os.listdir(ledger)):
+        if item not in names and not _KNOWN_BESIDE.fullmatch(item):
+            yield Fault(item[:120], "it is not an entry", "Something was put into the ledger or an entry was renamed.")
+
+
+def _pairs(listed: list[Entry]) -> Iterator[Fault]:
+    """Each close or abandoned belongs to one open before it."""
+    opened: dict[str, int] = {}
+    ended: dict[str, str] = {}
+    for entry in listed:
+        if entry.kind == "open":
+            opened[entry.name] = entry.seq
+        elif entry.kind in ("close", "abandoned"):
+            if entry.name not in opened:
+                yield Fault(entry.folder, "no open stands before it", "The beginning of this run was removed.")
+            if entry.name in ended:
+                yield Fault(entry.folder, f"the run ended already in {ended[entry.name]}", "A run ends once.")
+            ended[entry.name] = entry.folder
+
+
+def _against_heads(
+    digests: dict[int, str], heads: dict[int, tuple[str, str]], listed: list[Entry]
+) -> Iterator[Fault]:
+    folders = {entry.seq: entry.folder for entry in listed}
+    for seq, (digest, time) in sorted(heads.items()):
+        if seq not in digests:
+            yield Fault(
+                f"{seq:06d}",
+                f"the hospital holds its head since {time or 'an unknown time'}, the ledger lacks it",
+                "The end of the ledger was cut off, or this is not the whole ledger.",
+            )
+        elif digests[seq] != digest:
+            yield Fault(
+                folders[seq],
+                "its MANIFEST is not the one that the hospital holds",
+                "The entry was written anew after the hospital had seen it, by someone who has the vendor's key.",
+            )
+
+
+class _Checker:
+    """Carries what one entry's check hands to the next: the link and the signers in force."""
+
+    def __init__(self, ledger: Path, listed: list[Entry], trusted: Signers | None, revoked: Path | None) -> None:
+        self.ledger = ledger
+        self.trusted = trusted
+        self.revoked = revoked
+        self.signers = trusted
+        self.previous: Entry | None = None
+        self.digests: dict[int, str] = {}
+        self.site = listed[0].name
+        self.times: dict[int, tuple[str, str]] = {}  # seq -> (sha256, time) of valid receipts
+
+    @cached_property
+    def _receipt_signers(self) -> list[Signers]:
+        """Newest first: every allowed_signers that may name the hospital's witness."""
+        if self.trusted:
+            return [self.trusted]
+        return [Signers(path, self.revoked) for path in sorted(self.ledger.glob("*/allowed_signers"), reverse=True)]
+
+    def skip(self, entry: Entry) -> None:
+        """Take an entry as it is: only its head and its signers are needed for what follows."""
+        self.previous = entry
+        self._take_signers(entry)
+
+    def read_receipts(self, report: Report) -> None:
+        """Collect the receipts of the chain and those that wait for it, and check each signature."""
+        folders = [entry.path / store.RECEIPTS for entry in store.entries(self.ledger)]
+        for folder in [*folders, self.ledger / store.RECEIPTS]:
+            if not folder.is_dir():
+                continue
+            for text in sorted(folder.glob("*.receipt")):
+                where = str(text.relative_to(self.ledger))
+                try:
+                    receipt = parse_receipt(text.read_bytes(), text.with_name(text.name + ".sig").read_bytes())
+                    self._check_receipt(receipt)
+                except (OSError, ValueError, SignatureError) as error:
+                    report.faults.append(
+                        Fault(where, f"the receipt does not hold ({error})", "The hospital did not give it like this.")
+                    )
+                    continue
+                self.times[receipt.seq] = (receipt.sha256, receipt.time)
+                report.receipts += 1
+
+    def _check_receipt(self, receipt: Receipt) -> None:
+        """Any key that some allowed_signers of the ledger lets sign receipts will do."""
+        if receipt.site != self.site:
+            raise ValueError(f"it is for the site {receipt.site}")
+        problem: SignatureError | None = None
+        for signers in self._receipt_signers:
+            for line in signers.lines:
+                principal = line.principals.split(",")[0]
+                if not signers.principals(f"{line.key_type} {line.base64_key}", RECEIPT_NAMESPACE):
+                    continue
+                try:
+                    signers.verify(receipt.text, receipt.signature, principal, RECEIPT_NAMESPACE, receipt.time)
+                    return
+                except SignatureError as error:
+                    problem = error
+        raise problem or SignatureError("no key is allowed to sign receipts")
+
+    def _take_signers(self, entry: Entry) -> None:
+        own = entry.path / "allowed_signers"
+        if self.trusted is None and own.is_file():
+            self.signers = Signers(own, self.revoked)
+
+    def entry(self, entry: Entry, *, first: bool) -> list[Fault]:
+        """All checks of one entry."""
+        try:
+            data, signature = entry.manifest_bytes(), entry.signature()
+            parsed = manifest.parse(data)
+        except (OSError, ManifestError) as error:
+            self.previous = entry
+            return [Fault(entry.folder, f"its MANIFEST cannot be read: {error}", "The entry is damaged or forged.")]
+        self.digests[entry.seq] = manifest.sha256_bytes(data)
+        faults = [*self._header(entry, parsed, first), *_files(entry, parsed)]
+        if first and self.signers is None:
+            self._take_signers(entry)
+        faults += self._signature(entry, parsed, data, signature)
+        if not first:
+            self._take_signers(entry)
+        self.previous = entry
+        return faults
+
+    def _header(self, entry: Entry, parsed: Manifest, first: bool) -> Iterator[Fault]:
+        renamed = "The folder was renamed, moved or copied."
+        if not entry.folder.startswith(parsed.folder):
+            yield Fault(entry.folder, f"its MANIFEST was signed for {parsed.folder}…", renamed)
+        if entry.kind in ("open", "close", "abandoned") and parsed.run != entry.name:
+            yield Fault(entry.folder, f"its MANIFEST was signed for the run {parsed.run}", renamed)
+        if parsed.site != self.site:
+            yield Fault(entry.folder, f"it belongs to the site {parsed.site}", "It comes from another ledger.")
+        if first:
+            if parsed.previous:
+                yield Fault(entry.folder, "a genesis has no entry before it", "The beginning was cut off.")
+        elif not parsed.previous:
+            yield Fault(entry.folder, "it names no entry before it", "The chain is broken here.")
+        elif self.previous:
+            folder, digest = parsed.previous
+            if folder != self.previous.folder:
+                yield Fault(
+                    entry.folder,
+                    f"it follows {folder}, but {self.previous.folder} stands before it",
+                    "Entries were deleted, moved or added between them.",
+                )
+            elif digest != _digest_or_none(self.previous):
+                yield Fault(
+                    entry.folder,
+                    f"the MANIFEST of {folder} is not the one it follows",
+                    "The entry before it was changed after this one was signed.",
+                )
+
+    def _signature(self, entry: Entry, parsed: Manifest, data: bytes, signature: bytes) -> Iterator[Fault]:
+        if self.signers is None:
+            yield Fault(entry.folder, "there is no allowed_signers to check it by", "Nobody can say who signed.")
+            return
+        known = self.times.get(entry.seq)
+        if known and known[0] != self.digests[entry.seq]:
+            yield Fault(
+                entry.folder,
+                "its MANIFEST is not the one in the hospital's receipt",
+                "The entry was written anew after the hospital had seen it.",
+            )
+            known = None
+        try:
+            self.signers.verify(
+                data, signature, parsed.signer, manifest.NAMESPACE, known[1] if known else parsed.time
+            )
+        except SignatureError as error:
+            yield Fault(
+                entry.folder,
+                f"the signature of {parsed.signer} does not hold ({error})",
+                "The MANIFEST was changed, or was signed by a key that is not (or no longer) allowed to.",
+            )
+
+
+def _digest_or_none(entry: Entry) -> str | None:
+    try:
+        return manifest.sha256_bytes(entry.manifest_bytes())
+    except OSError:
+        return None
+
+
+def _files(entry: Entry, parsed: Manifest) -> Iterator[Fault]:
+    """The files of the folder are those that are listed, with these bytes, and nothing else."""
+    present = set()
+    for folder, folders, names in os.walk(entry.path):
+        for name in [*names, *(item for item in folders if (Path(folder) / item).is_symlink())]:
+            path = Path(folder) / name
+            relative = str(path.relative_to(entry.path))
+            if path.is_symlink() or not path.is_file():
+                yield Fault(entry.folder, f"{relative[:120]} is not a regular file", "It was put there later.")
+            elif relative not in ("MANIFEST", "MANIFEST.sig"):
+                present.add(relative)
+    for relative in sorted(present - parsed.files.keys()):
+        yield Fault(entry.folder, f"{relative[:120]!a} is not listed in its MANIFEST", "The file was added later.")
+    for relative, digest in sorted(parsed.files.items()):
+        if relative not in present:
+            yield Fault(entry.folder, f"{relative} is missing", "The file was deleted.")
+        elif manifest.sha256_file(entry.path / relative) != digest:
+            yield Fault(entry.folder, f"{relative} is not the file that was signed", "The file was changed.")
