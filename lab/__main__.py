@@ -1,0 +1,92 @@
+"""The command: python -m lab up | down | status | ..."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from types import FrameType
+
+from lab import builder, remote
+from lab.plan import DEFAULT_HOSTS, Lab
+from lab.shell import LabError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m lab", description="The rehearsal hospital.")
+    commands = top.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help=f"start hosts (default: {' '.join(DEFAULT_HOSTS)})")
+    up.add_argument("hosts", nargs="*", metavar="HOST")
+    up.add_argument("--bare", action="store_true", help="without the dialysis system and its backups")
+    down = commands.add_parser("down", help="power hosts off and remove them (default: all)")
+    down.add_argument("hosts", nargs="*", metavar="HOST")
+    commands.add_parser("status", help="which hosts run")
+    for name, text in (
+        ("kill", "a power failure: the disk stays"),
+        ("off", "an orderly power-off: the disk stays"),
+        ("boot", "start a host again with its disk"),
+    ):
+        commands.add_parser(name, help=text).add_argument("host", metavar="HOST")
+    ssh = commands.add_parser("ssh", help="log in, or run a command")
+    ssh.add_argument("host", metavar="HOST")
+    ssh.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    inventory = commands.add_parser("inventory", help="print an inventory (default: of the running hosts)")
+    inventory.add_argument("hosts", nargs="*", metavar="HOST")
+    return top
+
+
+def dispatch(arguments: argparse.Namespace) -> int:
+    """Do what was asked."""
+    lab = Lab.from_environment()
+    command = arguments.command
+    if command == "up":
+        return report(builder.up(lab, arguments.hosts, bare=arguments.bare))
+    if command == "down":
+        builder.down(lab, arguments.hosts)
+    elif command == "status":
+        for name, state in builder.status(lab).items():
+            print(f"{name:10}{lab.address(name):16}{state}")
+    elif command == "kill":
+        builder.cut_power(lab, arguments.host)
+    elif command == "off":
+        builder.power_off(lab, arguments.host)
+    elif command == "boot":
+        return report({arguments.host: builder.boot(lab, arguments.host)})
+    elif command == "ssh":
+        line = remote.ssh_command(lab, arguments.host)
+        os.execvp(line[0], [*line, *arguments.words])
+    elif command == "inventory":
+        print(builder.inventory_yaml(lab, arguments.hosts or None), end="")
+    return 0
+
+
+def report(states: dict[str, str]) -> int:
+    """Print what systemd says of each host; anything but `running` is worth a look."""
+    for name, state in states.items():
+        hint = "" if state == "running" else f"; see: python -m lab ssh {name} systemctl --failed"
+        print(f"lab: {name} is {state}{hint}")
+    return 0
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """End on SIGTERM as on Ctrl-C: with the clean-up."""
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run the command; an error is one line and exit 2."""
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        return dispatch(parser().parse_args())
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lab: interrupted; what this run had started is removed", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""Bring the rehearsal hospital up, take it down, and say how it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import yaml
+
+from lab import base, host, network, remote
+from lab.plan import HOSTS, REPOSITORY, Lab, check_hosts, inventory, known_hosts
+from lab.provision import provision
+from lab.shell import LabError, run
+
+
+def up(lab: Lab, names: Iterable[str] = (), *, bare: bool = False) -> dict[str, str]:
+    """Bring hosts up and return what systemd says of each. Hosts that run already are left as they are."""
+    hosts = check_hosts(names)
+    require_root()
+    started = time.monotonic()
+    with base.locked(lab.state / "lock", f"lab {lab.name} is being changed"):
+        new = [name for name in hosts if host.nspawn_pid(lab, name) is None]
+        try:
+            trees = {release: base.ensure(release) for release in {HOSTS[name].release for name in new}}
+            network.ensure_bridge(lab)
+            make_key(lab)
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(lambda name: start_new(lab, name, trees[HOSTS[name].release]), new))
+                write_known_hosts(lab)
+                states = dict(
+                    zip(hosts, pool.map(lambda name: remote.wait_ready(lab, name), hosts), strict=True)
+                )
+            print(f"lab: {', '.join(hosts)} answer after {time.monotonic() - started:.0f} s", flush=True)
+            if not bare and new:
+                provision(lab, write_inventory(lab), running(lab))
+        except BaseException:
+            keep_consoles(lab, new)
+            remove(lab, new)
+            raise
+    return states
+
+
+def start_new(lab: Lab, name: str, tree: Path) -> None:
+    """Clear away what an earlier run left of this host, then make and start it."""
+    host.stop(lab, name)
+    host.destroy(lab, name)
+    host.create(lab, name, tree)
+    host.authorize(lab, name)
+    host.boot(lab, name)
+
+
+def down(lab: Lab, names: Iterable[str] = ()) -> None:
+    """Power hosts off in order and remove all that is left of them; of the whole lab, if none is named."""
+    require_root()
+    wanted = list(names)
+    hosts = check_hosts(wanted) if wanted else list(HOSTS)
+    with base.locked(lab.state / "lock", f"lab {lab.name} is being changed"):
+        remove(lab, hosts)
+
+
+def remove(lab: Lab, hosts: list[str]) -> None:
+    """Stop and remove hosts, and the bridge with the last of them."""
+
+    def one(name: str) -> None:
+        host.stop(lab, name)
+        host.destroy(lab, name)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(one, hosts))
+    if present(lab):
+        write_known_hosts(lab)
+    else:
+        network.remove_bridge(lab)
+
+
+def cut_power(lab: Lab, name: str) -> None:
+    """A power failure of one host; its disk stays."""
+    require_root()
+    check_hosts([name])
+    if host.nspawn_pid(lab, name) is None:
+        raise LabError(f"{name} does not run; see: python -m lab status")
+    host.cut_power(lab, name)
+
+
+def power_off(lab: Lab, name: str) -> None:
+    """An orderly power-off of one host; its disk stays."""
+    require_root()
+    check_hosts([name])
+    host.stop(lab, name)
+
+
+def boot(lab: Lab, name: str) -> str:
+    """Start a host again with the disk that it had."""
+    require_root()
+    check_hosts([name])
+    if name not in present(lab):
+        raise LabError(f"{name} was never made; run: python -m lab up {name}")
+    if host.nspawn_pid(lab, name) is None:
+        network.ensure_bridge(lab)
+        host.mount(lab, name)
+        host.boot(lab, name)
+    return remote.wait_ready(lab, name)
+
+
+def status(lab: Lab) -> dict[str, str]:
+    """The state of each host of the plan: running, booting, stopped or absent."""
+    there = present(lab)
+
+    def state(name: str) -> str:
+        if host.nspawn_pid(lab, name) is None:
+            return "stopped" if name in there else "absent"
+        return "running" if remote.answers(lab, name) else "booting"
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(HOSTS, pool.map(state, HOSTS), strict=True))
+
+
+def present(lab: Lab) -> list[str]:
+    """The hosts that have a disk."""
+    return [name for name in HOSTS if (lab.folder(name) / "base").exists()]
+
+
+def running(lab: Lab) -> list[str]:
+    """The hosts that run."""
+    return [name for name in HOSTS if host.nspawn_pid(lab, name) is not None]
+
+
+def make_key(lab: Lab) -> None:
+    """The engineer's key, made once."""
+    lab.keys.mkdir(parents=True, exist_ok=True)
+    if not lab.private_key.exists():
+        run(
+            [
+                "ssh-keygen",
+                "-q",
+                "-t",
+                "ed25519",
+                "-N",
+                "",
+                "-C",
+                f"engineer@{lab.name}",
+                "-f",
+                lab.private_key,
+            ]
+        )
+
+
+def write_known_hosts(lab: Lab) -> None:
+    """Write the key of every host; let the key of this checkout into hosts that another one started."""
+    keys = {}
+    for name in present(lab):
+        host.mount(lab, name)
+        keys[name] = host.authorize(lab, name)
+    lab.known_hosts.write_text(known_hosts(lab, keys))
+
+
+def write_inventory(lab: Lab, hosts: Iterable[str] | None = None) -> Path:
+    """An inventory folder for these (or all running) hosts, with the group_vars of inventories/lab beside it."""
+    folder = lab.keys / "inventory"
+    folder.mkdir(parents=True, exist_ok=True)
+    group_vars = folder / "group_vars"
+    if not group_vars.is_symlink():
+        group_vars.symlink_to(REPOSITORY / "inventories" / "lab" / "group_vars")
+    (folder / "hosts.yml").write_text(inventory_yaml(lab, hosts))
+    return folder
+
+
+def inventory_yaml(lab: Lab, hosts: Iterable[str] | None = None) -> str:
+    """The inventory of these (or all running) hosts."""
+    chosen = running(lab) if hosts is None else check_hosts(hosts)
+    return yaml.safe_dump(inventory(lab, chosen), explicit_start=True, sort_keys=False)
+
+
+def keep_consoles(lab: Lab, hosts: list[str]) -> None:
+    """Keep the console logs of hosts that are about to be removed: they say why a boot failed."""
+    for name in hosts:
+        log = lab.folder(name) / "console.log"
+        if log.exists() and lab.keys.is_dir():
+            shutil.copy(log, lab.keys / f"{name}.console.log")
+
+
+def require_root() -> None:
+    """Containers and bridges are the superuser's."""
+    if os.geteuid() != 0:
+        raise LabError("the rehearsal hospital needs root on Debian; run it as root or with sudo")

@@ -1,0 +1,193 @@
+"""One host: its disk (an overlay on the base tree), its files, its systemd-nspawn process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import uuid
+from pathlib import Path
+
+from lab import cgroup
+from lab.plan import ACCOUNT, CACHE, HOSTS, REPOSITORY, Lab, hosts_file
+from lab.shell import LabError, run, wait_until
+
+FILES = REPOSITORY / "lab" / "files"
+ENABLED = {"database": ["postgresql.service"], "gateway": ["nginx.service"]}
+
+# nspawn ends with 133 when the host reboots: start it again, as a computer would start again.
+SUPERVISOR = 'until "$@"; do [ $? -eq 133 ] || exit; done'
+
+
+def create(lab: Lab, host: str, base: Path) -> None:
+    """Make the disk of a new host."""
+    folder = lab.folder(host)
+    for part in ("upper", "work", "root"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    (folder / "base").write_text(base.name + "\n")
+    mount(lab, host)
+    root = lab.root(host)
+    for layer in ("common", HOSTS[host].group):
+        copy_files(FILES / layer, root)
+    (root / "etc/hostname").write_text(f"{host}\n")
+    (root / "etc/hosts").write_text(hosts_file(lab))
+    (root / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
+    network = root / "etc/systemd/network/10-host0.network"
+    # No gateway: nothing outside can be reached, not even by mistake.
+    network.write_text(
+        f"[Match]\nName=host0\n\n[Network]\nAddress={lab.address(host)}/{lab.subnet.prefixlen}\n"
+    )
+    keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{host}"]
+    run([*keygen, "-f", root / "etc/ssh/ssh_host_ed25519_key"])
+    for unit in ENABLED.get(HOSTS[host].group, []):
+        run(["systemctl", "--quiet", f"--root={root}", "enable", unit])
+    if HOSTS[host].group == "database":
+        create_cluster(root)
+
+
+def copy_files(source: Path, root: Path) -> None:
+    """Copy a layer of files with plain modes, whatever the umask of the checkout was."""
+    for file in sorted(path for path in source.rglob("*") if path.is_file()):
+        target = root / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+        target.chmod(0o644)
+
+
+def create_cluster(root: Path) -> None:
+    """Make the host's own PostgreSQL cluster, with checksums, in a collation that upgrades have to care about."""
+    version = sorted(path.name for path in (root / "usr/lib/postgresql").iterdir())[-1]
+    argv = ["chroot", root, "pg_createcluster", version, "main", "--locale=zh_CN.UTF-8"]
+    run([*argv, "--", "--data-checksums"])
+    settings = root / f"etc/postgresql/{version}/main/conf.d/hospital.conf"
+    settings.write_text("listen_addresses = '*'\nlc_messages = 'C.UTF-8'\n")
+    settings.chmod(0o644)
+
+
+def authorize(lab: Lab, host: str) -> str:
+    """Let the lab's key in, and return the host's public key."""
+    root = lab.root(host)
+    folder = root / "home" / ACCOUNT / ".ssh"
+    owner = folder.parent.stat()
+    folder.mkdir(mode=0o700, exist_ok=True)
+    keys = folder / "authorized_keys"
+    keys.write_text(lab.private_key.with_suffix(".pub").read_text())
+    keys.chmod(0o600)
+    for path in (folder, keys):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    kind, key, *_ = (root / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()
+    return f"{kind} {key}"
+
+
+def mount(lab: Lab, host: str) -> None:
+    """Mount the overlay, unless it is mounted."""
+    folder, root = lab.folder(host), lab.root(host)
+    if root.is_mount():
+        return
+    lower = CACHE / (folder / "base").read_text().strip()
+    if not lower.is_dir():
+        raise LabError(f"{host}: its base tree {lower} is gone; make the host again: python -m lab up {host}")
+    options = f"lowerdir={lower},upperdir={folder / 'upper'},workdir={folder / 'work'}"
+    run(["mount", "-t", "overlay", lab.machine(host), "-o", options, root])
+
+
+def boot(lab: Lab, host: str) -> None:
+    """Start the host; it goes on without us."""
+    argv = [
+        "systemd-nspawn",
+        "--quiet",
+        "--register=no",
+        "--keep-unit",
+        "--resolv-conf=off",
+        "--timezone=off",
+    ]
+    argv += [f"--machine={lab.machine(host)}", f"--hostname={host}", f"--directory={lab.root(host)}"]
+    argv += [f"--network-bridge={lab.bridge}", "--boot"]
+    supervised = ["sh", "-c", SUPERVISOR, lab.machine(host), *cgroup.inside(lab.scope(host), argv)]
+    with (lab.folder(host) / "console.log").open("ab") as console:
+        subprocess.Popen(
+            supervised,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd="/",
+        )
+
+
+def nspawn_pid(lab: Lab, host: str) -> int | None:
+    """The host's systemd-nspawn, found by its own command line: a kept pid could be another process by now."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and is_nspawn(entry, f"--machine={lab.machine(host)}"):
+            found.append(int(entry.name))
+    # nspawn's helpers carry the same command line for a moment; the oldest is the parent.
+    return min(found, default=None)
+
+
+def is_nspawn(process: Path, machine: str) -> bool:
+    """Whether a folder of /proc is a systemd-nspawn of that machine."""
+    try:
+        words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return False
+    return Path(words[0]).name == "systemd-nspawn" and machine in words
+
+
+def stop(lab: Lab, host: str, seconds: float = 30) -> bool:
+    """An orderly power-off; a host that does not follow loses its power. True if it followed."""
+    pid = nspawn_pid(lab, host)
+    orderly = True
+    if pid is not None:
+        send(pid, signal.SIGTERM)
+        orderly = wait_until(lambda: nspawn_pid(lab, host) is None, seconds)
+    if not orderly or cgroup.members(lab.scope(host)):
+        cut_power(lab, host)
+    return orderly
+
+
+def cut_power(lab: Lab, host: str) -> None:
+    """A power failure: everything of the host is gone at once, only the disk stays."""
+    pid = nspawn_pid(lab, host)
+    if pid is not None:
+        send(pid, signal.SIGKILL)
+
+    def gone() -> bool:
+        # An init that lost its nspawn (a leftover of a dead run) is known by its control group.
+        left = cgroup.members(lab.scope(host))
+        for member in left:
+            send(member, signal.SIGKILL)
+        return not left and nspawn_pid(lab, host) is None
+
+    if not wait_until(gone, 20):
+        raise LabError(
+            f"{host}: processes of {lab.scope(host)} do not end: {cgroup.members(lab.scope(host))}"
+        )
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Signal a process that may be gone by now."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def destroy(lab: Lab, host: str) -> None:
+    """Remove a host that does not run: mounts inside out, control group, disk."""
+    folder = lab.folder(host)
+    for target in sorted(mounts_under(folder), key=len, reverse=True):
+        run(["umount", target])
+    cgroup.remove(lab.scope(host))
+    if mounts_under(folder):
+        raise LabError(f"{folder} still holds mounts; see: findmnt -R {folder}")
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def mounts_under(folder: Path) -> list[str]:
+    """The mount points in a folder."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    points = [line.split(" ")[1] for line in lines]
+    return [point for point in points if Path(point).is_relative_to(folder)]

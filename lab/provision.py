@@ -1,0 +1,39 @@
+"""After the boot: make the hosts the hospital that they stand for, with Ansible."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from lab.plan import REPOSITORY, Lab
+from lab.shell import LabError
+
+# The reference system first, then the backups of what it has put into the database.
+PLAYBOOKS = ("lab/dialysis/provision.yml", "lab/provision_backup.yml")
+
+
+def provision(lab: Lab, inventory: Path, hosts: list[str]) -> None:
+    """Run each playbook that is there on the running hosts; every one of them may be run again."""
+    for playbook in PLAYBOOKS:
+        if (REPOSITORY / playbook).is_file():
+            play(lab, playbook, inventory, hosts)
+
+
+def play(lab: Lab, playbook: str, inventory: Path, hosts: list[str]) -> None:
+    """Run one playbook; its own output is the progress."""
+    print(f"lab: {playbook} on {', '.join(hosts)}", flush=True)
+    program = Path(sys.executable).with_name("ansible-playbook")
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "LAB_NAME": lab.name}
+    done = subprocess.run(
+        [str(program), "--inventory", str(inventory), str(REPOSITORY / playbook)],
+        cwd=REPOSITORY,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise LabError(
+            f"{playbook} failed (messages above); try again on bare hosts: python -m lab up --bare"
+        )

@@ -1,0 +1,68 @@
+"""Commands on a lab host, over ssh, as the engineer or (by sudo) as root."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import subprocess
+import time
+
+from lab.plan import ACCOUNT, Lab
+from lab.shell import LabError, last_line, run, ssh_failed, wait_until
+
+
+def ssh_command(lab: Lab, host: str) -> list[str]:
+    """The ssh command line up to and with the host."""
+    return [
+        *("ssh", "-F", "none", "-i", str(lab.private_key)),
+        *("-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=5"),
+        *("-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={lab.known_hosts}"),
+        *("-o", "GlobalKnownHostsFile=/dev/null", f"{ACCOUNT}@{lab.address(host)}"),
+    ]
+
+
+def attempt(lab: Lab, host: str, script: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run a bash script as root on a host; the caller looks at the result."""
+    command = f"sudo --non-interactive bash -euo pipefail -c {shlex.quote(script)}"
+    return run([*ssh_command(lab, host), command], check=False, timeout=seconds, stdin=subprocess.DEVNULL)
+
+
+def as_root(lab: Lab, host: str, script: str, seconds: float = 120) -> str:
+    """Run a bash script as root on a host and return what it printed."""
+    done = attempt(lab, host, script, seconds)
+    if ssh_failed(done):
+        raise LabError(f"{host}: no ssh: {last_line(done.stderr)}; is it up? python -m lab status")
+    if done.returncode != 0:
+        raise LabError(
+            f"{host}: the command ended with {done.returncode}: {last_line(done.stderr or done.stdout)}"
+        )
+    return done.stdout
+
+
+def answers(lab: Lab, host: str) -> bool:
+    """Whether the ssh port accepts a connection."""
+    try:
+        with socket.create_connection((lab.address(host), 22), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def wait_ready(lab: Lab, host: str, seconds: float = 90) -> str:
+    """Wait until the engineer gets in and systemd has finished booting; the state that it reports."""
+    deadline = time.monotonic() + seconds
+    reply: list[subprocess.CompletedProcess[str]] = []
+
+    def booted() -> bool:
+        if answers(lab, host):
+            left = max(5.0, deadline - time.monotonic())
+            # pam_nologin turns everybody away until the boot is far enough: then ssh itself fails.
+            reply.append(attempt(lab, host, "systemctl is-system-running --wait", left))
+        return bool(reply) and not ssh_failed(reply[-1])
+
+    if not wait_until(booted, seconds, interval=0.2):
+        message = last_line(reply[-1].stderr) if reply else "the ssh port does not answer"
+        raise LabError(
+            f"{host} was not ready after {seconds:.0f} s: {message}; see {lab.folder(host)}/console.log"
+        )
+    return reply[-1].stdout.strip()
