@@ -56,7 +56,7 @@ def dispatch(arguments: argparse.Namespace) -> int:
         return report({arguments.host: builder.boot(lab, arguments.host)})
     elif command == "ssh":
         line = remote.ssh_command(lab, arguments.host)
-        os.execvp(line[0], [*line, *arguments.words])
+        os.execvp(line[0], [*line, *arguments.words])  # noqa: S606  (becomes ssh; there is no shell)
     elif command == "inventory":
         print(builder.inventory_yaml(lab, arguments.hosts or None), end="")
     return 0
@@ -70,7 +70,7 @@ def report(states: dict[str, str]) -> int:
     return 0
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
+def interrupt(_number: int, _frame: FrameType | None) -> None:
     """End on SIGTERM as on Ctrl-C: with the clean-up."""
     raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""The base tree: one Debian per release, made once and kept outside the checkout; every host is an overlay on it."""
+"""The base tree: one Debian per release, made once, outside the checkout. Every host is an overlay on it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from pathlib import Path
 from lab.plan import ACCOUNT, CACHE, REPOSITORY, STATE, stale_bases
 from lab.shell import LabError, last_line
 
-PACKAGES = """
-systemd systemd-sysv dbus libpam-systemd openssh-server sudo python3 iproute2 iputils-ping procps psmisc lsof
-curl ca-certificates openssl less locales tzdata cron logrotate rsyslog chrony auditd nftables
-postgresql pgbackrest python3-psycopg2 nginx-light ssl-cert
-""".split()
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "sudo", "python3"),
+    *("iproute2", "iputils-ping", "procps", "psmisc", "lsof", "curl", "ca-certificates", "openssl", "less"),
+    *("locales", "tzdata", "cron", "logrotate", "rsyslog", "chrony", "auditd", "nftables"),
+    *("postgresql", "pgbackrest", "python3-psycopg2", "nginx-light", "ssl-cert"),
+)
 DIALYSIS_PACKAGES = REPOSITORY / "lab" / "dialysis" / "packages.txt"
 
 # Before the packages are configured: no PostgreSQL cluster, or every host would share one system identifier.

@@ -159,7 +159,7 @@ def write_known_hosts(lab: Lab) -> None:
 
 
 def write_inventory(lab: Lab, hosts: Iterable[str] | None = None) -> Path:
-    """An inventory folder for these (or all running) hosts, with the group_vars of inventories/lab beside it."""
+    """An inventory folder for these (or all running) hosts, with the group_vars of inventories/lab."""
     folder = lab.keys / "inventory"
     folder.mkdir(parents=True, exist_ok=True)
     group_vars = folder / "group_vars"

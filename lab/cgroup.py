@@ -6,15 +6,15 @@ group (a scope); elsewhere (an image without systemd, a CI container) the folder
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from pathlib import Path
 
 PARENTS = ("name=systemd", "", "pids", "memory", "cpu")
 
 # Runs in the child: enter every group that was made, then become the command.
-ENTER = (
-    'n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ > "$1/cgroup.procs"; shift; n=$((n-1)); done; exec "$@"'
-)
+ENTER = 'n=$1; shift; for _ in $(seq "$n"); do echo $$ > "$1/cgroup.procs"; shift; done; exec "$@"'
 
 
 def inside(scope: str, argv: list[str]) -> list[str]:
@@ -75,6 +75,8 @@ def members(scope: str) -> list[int]:
 def remove(scope: str) -> None:
     """Remove the empty folders of a control group; systemd removes its own."""
     for point in hierarchies(Path("/proc/self/mounts").read_text()).values():
-        for group in point.glob(f"**/{scope}"):
-            for folder in sorted(group.glob("**/"), reverse=True):
-                folder.rmdir()
+        # os.walk forgives folders that vanish under it: hosts come and go at the same time.
+        for folder, _, _ in os.walk(point, topdown=False):
+            if scope in Path(folder).parts:
+                with contextlib.suppress(OSError):
+                    Path(folder).rmdir()

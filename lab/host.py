@@ -56,9 +56,9 @@ def copy_files(source: Path, root: Path) -> None:
 
 
 def create_cluster(root: Path) -> None:
-    """Make the host's own PostgreSQL cluster, with checksums, in a collation that upgrades have to care about."""
+    """Make the host's own PostgreSQL cluster: with checksums and a collation that upgrades must mind."""
     version = sorted(path.name for path in (root / "usr/lib/postgresql").iterdir())[-1]
-    argv = ["chroot", root, "pg_createcluster", version, "main", "--locale=zh_CN.UTF-8"]
+    argv: list[str | Path] = ["chroot", root, "pg_createcluster", version, "main", "--locale=zh_CN.UTF-8"]
     run([*argv, "--", "--data-checksums"])
     settings = root / f"etc/postgresql/{version}/main/conf.d/hospital.conf"
     settings.write_text("listen_addresses = '*'\nlc_messages = 'C.UTF-8'\n")
@@ -117,7 +117,7 @@ def boot(lab: Lab, host: str) -> None:
 
 
 def nspawn_pid(lab: Lab, host: str) -> int | None:
-    """The host's systemd-nspawn, found by its own command line: a kept pid could be another process by now."""
+    """The host's systemd-nspawn by its command line: a kept pid could be another process by now."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and is_nspawn(entry, f"--machine={lab.machine(host)}"):
@@ -161,9 +161,8 @@ def cut_power(lab: Lab, host: str) -> None:
         return not left and nspawn_pid(lab, host) is None
 
     if not wait_until(gone, 20):
-        raise LabError(
-            f"{host}: processes of {lab.scope(host)} do not end: {cgroup.members(lab.scope(host))}"
-        )
+        left = ", ".join(map(str, cgroup.members(lab.scope(host))))
+        raise LabError(f"{host}: processes {left} of {lab.scope(host)} do not end; look at them with ps")
 
 
 def send(pid: int, number: signal.Signals) -> None:

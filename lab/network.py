@@ -14,7 +14,8 @@ def ensure_bridge(lab: Lab) -> None:
     clash = collision(lab.subnet, lab.bridge, used_networks())
     if clash:
         raise LabError(
-            f"the lab's subnet {lab.subnet} overlaps {clash[1]} on {clash[0]}; set LAB_SUBNET to a free private /24"
+            f"the lab's subnet {lab.subnet} overlaps {clash[1]} on {clash[0]}; "
+            "set LAB_SUBNET to a free private /24"
         )
     if run(["ip", "link", "show", lab.bridge], check=False).returncode != 0:
         run(["ip", "link", "add", lab.bridge, "type", "bridge"])

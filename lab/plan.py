@@ -1,4 +1,4 @@
-"""What a lab consists of: names, addresses, folders and the inventory. Pure: nothing here touches the machine."""
+"""What a lab consists of: names, addresses, folders, inventory. Pure: nothing here touches the machine."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def check_hosts(names: Iterable[str]) -> list[str]:
 def collision(
     subnet: ipaddress.IPv4Network, bridge: str, used: Iterable[tuple[str, str]]
 ) -> tuple[str, str] | None:
-    """The first (device, network) of this machine that overlaps the subnet and is not the lab's own bridge."""
+    """The first (device, network) of this machine that overlaps the subnet; the lab's own bridge may."""
     for device, network in used:
         other = ipaddress.ip_network(network, strict=False)
         default_route = other.prefixlen == 0

@@ -40,10 +40,12 @@ def as_root(lab: Lab, host: str, script: str, seconds: float = 120) -> str:
 
 
 def answers(lab: Lab, host: str) -> bool:
-    """Whether the ssh port accepts a connection."""
+    """Whether sshd greets us. We greet it as well: a silent visitor would be an error in the host's log."""
     try:
-        with socket.create_connection((lab.address(host), 22), timeout=1):
-            return True
+        with socket.create_connection((lab.address(host), 22), timeout=1) as connection:
+            greeting = connection.recv(16)
+            connection.sendall(b"SSH-2.0-lab\r\n")
+            return greeting.startswith(b"SSH-")
     except OSError:
         return False
 

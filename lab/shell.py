@@ -16,7 +16,7 @@ class LabError(Exception):
 def run(
     argv: Sequence[str | Path], *, check: bool = True, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command and catch its output; a failure becomes one line with the command and its last message."""
+    """Run a command and catch its output; a failure becomes one line: the command and its last message."""
     try:
         done = subprocess.run(
             [str(part) for part in argv], text=True, capture_output=True, check=False, **options
