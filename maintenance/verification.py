@@ -79,6 +79,11 @@ class Receipt:
     signature: bytes
 
 
+def receipt_text(site: str, seq: int, sha256: str, time: str) -> bytes:
+    """The bytes that a witness signs."""
+    return f"maintenance-receipt v1\nsite {site}\nseq {seq}\nsha256 {sha256}\ntime {time}\n".encode("ascii")
+
+
 def parse_receipt(text: bytes, signature: bytes) -> Receipt:
     """Read a receipt's text; raises ValueError where it is not one."""
     match = _RECEIPT.fullmatch(text.decode("ascii", errors="replace"))

@@ -1,0 +1,140 @@
+"""From what a run told to its record: pure, so that every rule of the outcome can be tested without a host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from maintenance.execution import Result
+from maintenance.record import (
+    Clock,
+    Comparison,
+    FileInfo,
+    Forecast,
+    HostResult,
+    Operator,
+    Outcome,
+    Record,
+    Redaction,
+    Remote,
+    RunbookInfo,
+    Source,
+)
+
+
+@dataclass
+class Meta:
+    """Everything a record says that the events of the run do not."""
+
+    run: str
+    site: str
+    site_facts: dict[str, str]
+    runbook: RunbookInfo
+    source: Source
+    operator: Operator
+    reason: str
+    command: str
+    mode: Literal["apply", "check"]
+    language: Literal["zh", "en"]
+    started: str
+    finished: str
+    clock: Clock
+    remote: Remote
+    hosts: dict[str, list[str]]  # expected hosts and their groups
+    redaction: Redaction
+    refused: str = ""  # why no host was touched
+    comparison: Comparison | None = None
+    forecasts: list[Forecast] = field(default_factory=list)
+    attachments: list[FileInfo] = field(default_factory=list)
+
+
+def build_record(result: Result, meta: Meta) -> Record:
+    """The record of a run that ended, however it ended."""
+    outcome, why = judge_outcome(result, sorted(meta.hosts), meta.refused)
+    return Record(
+        run=meta.run,
+        site=meta.site,
+        site_facts=meta.site_facts,
+        runbook=meta.runbook,
+        source=meta.source,
+        operator=meta.operator,
+        reason=meta.reason,
+        command=meta.command,
+        mode=meta.mode,
+        language=meta.language,
+        started=meta.started,
+        finished=meta.finished,
+        clock=meta.clock,
+        remote=meta.remote,
+        hosts=[_host(name, groups, result) for name, groups in sorted(meta.hosts.items())],
+        steps=result.steps,
+        changes=result.changes,
+        evidence=result.evidence,
+        metrics=result.metrics,
+        comparison=meta.comparison,
+        forecasts=meta.forecasts,
+        outcome=outcome,
+        outcome_reason=why,
+        hosts_expected=sorted(meta.hosts),
+        hosts_processed=sorted(_reached(result)),
+        events=result.events,
+        attachments=meta.attachments,
+        redaction=meta.redaction,
+    )
+
+
+def judge_outcome(result: Result, expected: list[str], refused: str = "") -> tuple[Outcome, str]:
+    """How the run ended, and why in one line. Nothing processed is never `succeeded`."""
+    if refused:
+        return "refused", refused
+    if result.cancelled:
+        return "cancelled", "the run was cancelled by its operator; steps that were under way may have finished"
+    if result.events.missing:
+        missing = ", ".join(map(str, result.events.missing[:10]))
+        return "incomplete", f"{len(result.events.missing)} events were lost: {missing}"
+    if result.problem:
+        return "incomplete", result.problem
+    failed = sorted(host for host, stats in result.stats.items() if stats["failed"])
+    if failed:
+        return "failed", f"failed on {', '.join(failed)}: {_first_message(result, 'failed')}"
+    unreachable = sorted(host for host, stats in result.stats.items() if stats["unreachable"])
+    if unreachable:
+        return "unreachable", f"not reached: {', '.join(unreachable)}: {_first_message(result, 'unreachable')}"
+    absent = sorted(set(expected) - set(_reached(result)))
+    if absent:
+        return "incomplete", f"nothing was done on {', '.join(absent)}"
+    if result.rc != 0:
+        return "failed", f"the engine ended with code {result.rc}"
+    if not _reached(result):
+        return "failed", "no host was processed"
+    return "succeeded", f"{len(_reached(result))} of {len(expected)} hosts processed, {len(result.steps)} steps"
+
+
+def _reached(result: Result) -> list[str]:
+    """Hosts on which at least one task ended."""
+    return [host for host, stats in result.stats.items() if stats["ok"] or stats["failed"] or stats["changed"]]
+
+
+def _first_message(result: Result, kind: str) -> str:
+    return next((step.message for step in result.steps if step.result == kind and step.message), "no reason given")
+
+
+def _host(name: str, groups: list[str], result: Result) -> HostResult:
+    identity = _identity(result.snapshots.get(name, {}))
+    stats = result.stats.get(name, {})
+    return HostResult(
+        name=name,
+        groups=groups,
+        machine_id=identity.get("machine_id", ""),
+        os=identity.get("os", ""),
+        reached=name in _reached(result),
+        **stats,
+    )
+
+
+def _identity(snapshots: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """machine-id and OS from the host's own snapshot, where one was taken."""
+    data = snapshots.get("host_snapshot", {}).get("data", {})
+    system = data.get("identity", {}) if isinstance(data, dict) else {}
+    os_name = system.get("os_name") or system.get("os") or ""
+    return {"machine_id": str(system.get("machine_id", "")), "os": str(os_name)}

@@ -1,0 +1,112 @@
+"""What the inventory says before anything is run: the hosts that a run must reach, and the secrets it will use."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maintenance import runbook
+from maintenance.errors import CallError
+from maintenance.redaction import SECRET_NAME
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Hosts by name with their groups, and every secret value among their variables."""
+
+    hosts: dict[str, list[str]]
+    secrets: list[str]
+
+
+def read(folder: Path, pattern: str, limit: str, vault_password_file: str = "") -> Plan:
+    """Resolve a runbook's hosts in a site's inventory; raises CallError with what to mend."""
+    os.environ.setdefault("ANSIBLE_CONFIG", str(runbook.REPOSITORY / "ansible.cfg"))
+    from ansible.cli import CLI
+    from ansible.errors import AnsibleError
+    from ansible.inventory.manager import InventoryManager
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.vars.manager import VariableManager
+
+    for path in sorted(folder.rglob("*.y*ml")):  # Ansible itself only warns of a file that it cannot read
+        _check_yaml(path)
+    try:
+        loader = DataLoader()
+        if vault_password_file:
+            files = [vault_password_file]
+            loader.set_vault_secrets(CLI.setup_vault_secrets(loader, vault_ids=[], vault_password_files=files))
+        inventory = InventoryManager(loader=loader, sources=[str(folder)])
+        if limit:
+            inventory.subset(limit)
+        found = inventory.get_hosts(pattern)
+        variables = VariableManager(loader=loader, inventory=inventory)
+        secrets: set[str] = set()
+        for host in found:
+            secrets.update(_secrets(variables.get_vars(host=host, include_hostvars=False)))
+        for path in _vaulted_files(folder):  # everything in a file that was encrypted as a whole
+            secrets.update(_secrets(loader.load_from_file(str(path)), vaulted=True))
+    except (AnsibleError, OSError, ValueError) as error:
+        raise CallError(f"the inventory {folder} cannot be used: {_one_line(error)}") from None
+    if not found:
+        wanted = f"'{limit}'" if limit else f"'{pattern}'"
+        known = ", ".join(sorted(host.name for host in inventory.list_hosts("all"))) or "none"
+        raise CallError(f"no host of {folder} fits {wanted}; its hosts are: {known}")
+    return Plan({host.name: sorted(group.name for group in host.get_groups()) for host in found}, sorted(secrets))
+
+
+def _vaulted_files(folder: Path) -> list[Path]:
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                if file.read(14) == b"$ANSIBLE_VAULT":
+                    found.append(path)
+    return found
+
+
+def _check_yaml(path: Path) -> None:
+    """Malformed YAML is named with its line; Ansible's own tags (!vault) are its own business."""
+    text = path.read_text(encoding="utf-8", errors="replace") if os.access(path, os.R_OK) else None
+    if text is None:
+        raise CallError(f"{path} cannot be read: Permission denied")
+    if "!" not in text and not text.startswith("$ANSIBLE_VAULT"):
+        runbook.read_yaml(path)
+
+
+def _secrets(value: Any, name: str = "", *, vaulted: bool = False) -> Iterator[str]:
+    """Values that were vaulted, and values of variables whose name says that they are secret."""
+    from ansible.errors import AnsibleError
+    from ansible.parsing.vault import EncryptedString
+
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _secrets(item, str(key), vaulted=vaulted)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets(item, name, vaulted=vaulted)
+    elif isinstance(value, EncryptedString):
+        try:
+            yield str(value)
+        except AnsibleError as error:
+            raise CallError(f"the vaulted variable '{name}' cannot be read: {_one_line(error)}") from None
+    elif (vaulted or SECRET_NAME.search(name)) and isinstance(value, (str, int)) and not isinstance(value, bool):
+        text = str(value)
+        if text and "{{" not in text:
+            yield text
+
+
+def digest(folder: Path) -> str:
+    """sha256 over the names and bytes of a site's files, so that a record can say which inventory was used."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            total.update(f"{path.relative_to(folder)}\0".encode())
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

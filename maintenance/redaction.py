@@ -1,0 +1,134 @@
+"""Keeps secrets and patients out of a record: known values and known patterns are masked before anything is
+hashed, hits are counted, and bytes that still hold a known secret are refused.
+
+Known values are those of this run (extra variables, vaulted variables, variables whose name says secret).
+Low-entropy secrets are never hashed, only masked.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import urllib.parse
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from maintenance.errors import RefusedError
+
+SECRET_NAME = re.compile(r"(?i)pass(word|phrase|wd)?($|_)|secret|token|api_?key|private_?key|credential|become_pass")
+_SHORTEST = 4  # characters; masking a shorter value would blacken ordinary words and numbers
+
+# Name, pattern, what stays. Group 'keep' is what may be read of a match.
+_PATTERNS: tuple[tuple[str, str], ...] = (
+    ("private_key", r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"),
+    ("url_password", r"(?P<keep>[a-z][a-z0-9+.-]*://[^\s/:@]{1,64}:)[^\s/@]+(?=@)"),
+    ("bearer", r"(?i)(?P<keep>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"),
+    (
+        "assignment",
+        r"(?i)(?P<keep>[\"']?\b[\w.-]*(?:password|passwd|passphrase|pgpass|secret|token|api[_-]?key)[\w.-]*[\"']?\s*[=:]\s*)"
+        r"(?:\"[^\"]*\"|'[^']*'|[^\s,;\"'}\]]+)",
+    ),
+    ("sql_password", r"(?i)(?P<keep>\bpassword\s+)'[^']*'"),
+    ("crypt_hash", r"\$(?:1|2[abxy]?|5|6|y|7|gy|sm3)\$[./A-Za-z0-9,=$-]{8,}"),
+    ("scram", r"SCRAM-SHA-256\$[^\s\"']+"),
+    ("md5_password", r"\bmd5[0-9a-f]{32}\b"),
+    ("resident_id", r"(?<![0-9A-Za-z])[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?![0-9A-Za-z])"),
+    ("mobile_phone", r"(?<![0-9A-Za-z.])1[3-9]\d{9}(?![0-9A-Za-z.])"),
+)
+# Words that a match of 'assignment' may have behind the sign without being a secret.
+_HARMLESS = re.compile(r"(?i)[\"']?(?:yes|no|on|off|true|false|none|null|set|locked|empty|required|prohibit-password|\*+|\[masked.*)[\"']?")
+_COMPILED = tuple((name, re.compile(pattern)) for name, pattern in _PATTERNS)
+POLICY_SHA256 = hashlib.sha256(json.dumps([_PATTERNS, _HARMLESS.pattern, _SHORTEST]).encode()).hexdigest()
+
+
+class Redactor:
+    """Masks text and structures, and counts what it masked by rule."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self.hits: Counter[str] = Counter()
+        self._known = sorted(
+            {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}, key=len, reverse=True
+        )
+        self._known_pattern = re.compile("|".join(map(re.escape, self._known))) if self._known else None
+
+    def text(self, text: str) -> str:
+        """The text with known values and known patterns masked."""
+        if self._known_pattern:
+            text = self._known_pattern.sub(lambda _: self._mask("known_value"), text)
+        for name, pattern in _COMPILED:
+            if _may_hold(name, text):
+                text = pattern.sub(lambda match, name=name: self._masked(name, match), text)  # type: ignore[misc]
+        return text
+
+    def value(self, value: Any) -> Any:
+        """The same structure with every string, also in keys, masked."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {
+                self.text(str(key)): self._named(str(key), item) for key, item in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self.value(item) for item in value]
+        if isinstance(value, bool) or value is None:
+            return value
+        if isinstance(value, (int, float)):
+            return self._mask("known_value") if str(value) in self._known else value
+        return self.text(str(value))
+
+    def check(self, data: bytes, where: str) -> None:
+        """Refuse to sign bytes that still hold a known secret; the message never shows it."""
+        text = data.decode("utf-8", errors="replace")
+        if self._known_pattern and self._known_pattern.search(text):
+            raise RefusedError(f"a known secret is still in {where}; it was not signed and not stored")
+
+    def _named(self, key: str, item: Any) -> Any:
+        if isinstance(item, str) and item and SECRET_NAME.search(key) and not _HARMLESS.fullmatch(item):
+            return self._mask("secret_name")
+        return self.value(item)
+
+    def _masked(self, name: str, match: re.Match[str]) -> str:
+        kept = match.groupdict().get("keep") or ""
+        if name == "assignment" and _HARMLESS.fullmatch(match[0][len(kept) :]):
+            return match[0]
+        return kept + self._mask(name)
+
+    def _mask(self, rule: str) -> str:
+        self.hits[rule] += 1
+        return f"[masked:{rule}]"
+
+
+_HINTS = {
+    "private_key": "PRIVATE KEY",
+    "url_password": "://",
+    "crypt_hash": "$",
+    "scram": "SCRAM-",
+    "md5_password": "md5",
+    "sql_password": "'",
+}
+
+
+def _may_hold(name: str, text: str) -> bool:
+    """Cheap test before a costly pattern: snapshots hold tens of thousands of short strings."""
+    hint = _HINTS.get(name)
+    if hint:
+        return hint in text
+    if name in ("resident_id", "mobile_phone"):
+        return len(text) >= 11
+    return len(text) >= 8 and (name == "bearer" or "=" in text or ":" in text)
+
+
+def _forms(secret: str) -> set[str]:
+    """The spellings under which a secret may turn up: plain, JSON-escaped, URL-quoted, base64."""
+    plain = {secret, secret.strip(), *(line for line in secret.splitlines() if len(line) >= 2 * _SHORTEST)}
+    forms = set()
+    for text in plain:
+        if len(text) < _SHORTEST:
+            continue
+        escaped = json.dumps(text)[1:-1]
+        forms |= {text, escaped, json.dumps(text, ensure_ascii=False)[1:-1], urllib.parse.quote(text, safe="")}
+        forms.add(base64.b64encode(text.encode()).decode().rstrip("="))
+    return {form for form in forms if len(form) >= _SHORTEST}

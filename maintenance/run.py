@@ -1,0 +1,452 @@
+"""One run from its call to its signed record: lock, open, receipt, hosts, record, documents, close, receipt."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import platform
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from maintenance import build, execution, history, inventory, ledger, manifest, redaction, runbook, verification
+from maintenance.errors import CallError, MaintenanceError, RefusedError
+from maintenance.ledger import Book, Journal
+from maintenance.progress import Progress
+from maintenance.record import Clock, FileInfo, Operator, Record, Redaction, Remote, Source, to_bytes
+from maintenance.redaction import SECRET_NAME, Redactor
+from maintenance.signing import Signer
+from maintenance.site import Site
+from maintenance.witness import WitnessError, bring_up_to_date
+
+_CHECKED_BEFORE_A_RUN = 20  # newest entries; the whole ledger is what `verify` is for
+
+
+@dataclass
+class Call:
+    """What the user asked for."""
+
+    runbook: str
+    site: Site
+    check: bool = False
+    reason: str = ""
+    limit: str = ""
+    forks: int = 0
+    extra_vars: dict[str, Any] = field(default_factory=dict)
+    ledger: Path | None = None
+    offline: str = ""
+    language: Literal["zh", "en"] | None = None
+    quiet: bool = False
+
+
+@dataclass
+class Outcome:
+    """What the user gets."""
+
+    record: Record
+    entry: Path
+    documents: list[Path]
+    notes: list[str]
+
+
+@dataclass
+class _Run:
+    """What the phases of one run hand to each other."""
+
+    call: Call
+    book: runbook.Runbook
+    name: str
+    ledger: Path
+    signer: Signer
+    self_issued: bool
+    plan: inventory.Plan
+    redactor: Redactor
+    language: Literal["zh", "en"]
+    opened: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def execute(call: Call) -> Outcome:
+    """Run a runbook and leave its record; raises MaintenanceError where nothing could be recorded or run."""
+    prepared = _prepare(call)
+    with execution.cancellable() as cancel, Progress(len(prepared.plan.hosts), quiet=call.quiet) as progress:
+        journal = Journal(prepared.ledger, prepared.name)
+        try:
+            refused = _open(prepared, progress)
+            result = execution.Result()
+            if not refused:
+                result = _touch_hosts(prepared, journal, cancel, progress)
+            return _close(prepared, journal, result, refused, progress)
+        finally:
+            journal.close()
+
+
+def _prepare(call: Call) -> _Run:
+    """Everything that can be refused is refused here, before anything is written or any host is touched."""
+    book = runbook.load(call.runbook)
+    site = call.site
+    if book.header.changes != "nothing" and not call.check and not call.reason.strip():
+        raise CallError(f"{book.name} changes hosts: say why with --reason")
+    path = (call.ledger or site.ledger).resolve()
+    ledger.check_usable(path)
+    signer, self_issued = site.signer()
+    with tempfile.NamedTemporaryFile(prefix="allowed_signers-") as file:
+        file.write(site.allowed_signers())
+        file.flush()
+        site.check_signer_allowed(signer, Path(file.name))
+    vault = site.settings.vault_password_file or os.environ.get("ANSIBLE_VAULT_PASSWORD_FILE", "")
+    plan = inventory.read(site.folder, book.hosts, call.limit, vault)
+    given = [str(value) for name, value in call.extra_vars.items() if SECRET_NAME.search(name)]
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return _Run(
+        call=call,
+        book=book,
+        name=f"{moment}-{secrets.token_hex(2)}-{book.name}",
+        ledger=path,
+        signer=signer,
+        self_issued=self_issued,
+        plan=plan,
+        redactor=Redactor([*plan.secrets, *given]),
+        language=call.language or site.settings.language,
+    )
+
+
+def _open(prepared: _Run, progress: Progress) -> str:
+    """Write the `open` before any host is touched, and get the hospital's receipt; returns why to refuse, or ''."""
+    site = prepared.call.site
+    progress.say("opening the record")
+    with ledger.locked(prepared.ledger, site.name) as book:
+        begin_ledger(book, site, prepared.signer)
+        _check_chain(book)
+        for entry in ledger.close_dead_runs(book, prepared.signer):
+            prepared.notes.append(f"an earlier run had died; closed as {entry.path}")
+        prepared.opened = ledger.now()
+        facts = {
+            "schema": "maintenance-open/1",
+            "run": prepared.name,
+            "site": site.name,
+            "runbook": prepared.book.name,
+            "mode": "check" if prepared.call.check else "apply",
+            "reason": prepared.redactor.text(prepared.call.reason),
+            "hosts": sorted(prepared.plan.hosts),
+            "command": _request(prepared).command(),
+            "operator": prepared.signer.principal,
+            "opened": prepared.opened,
+            "witness": "required" if site.settings.witness and not prepared.call.offline else "none",
+            "offline_reason": prepared.redactor.text(prepared.call.offline),
+            "source": source(prepared.book, site).model_dump(),
+        }
+        data = to_bytes(facts)
+        prepared.redactor.check(data, "open.json")
+        book.append("open", prepared.name, {"open.json": data}, run=prepared.name, signer=prepared.signer)
+        return _witness(prepared, book, progress, needed=True)
+
+
+def begin_ledger(book: Book, site: Site, signer: Signer) -> None:
+    """The genesis of a new ledger; refuses a ledger of another site."""
+    listed = book.entries()
+    if not listed:
+        facts = {"schema": "maintenance-site/1", "site": site.name, "facts": site.settings.facts.model_dump()}
+        verifier = runbook.REPOSITORY / "roles" / "witness" / "files" / "verify.sh"
+        files: dict[str, bytes | Path] = {
+            "site.json": to_bytes(facts),
+            "allowed_signers": site.allowed_signers(),
+            "verify.sh": verifier,
+        }
+        book.append("genesis", site.name, files, run="-", signer=signer)
+    elif listed[0].name != site.name:
+        raise CallError(f"{book.path} is the ledger of the site {listed[0].name}, not of {site.name}; nothing was run")
+    else:
+        _follow_signers(book, site, signer)
+
+
+def _follow_signers(book: Book, site: Site, signer: Signer) -> None:
+    """Where the hospital changed its allowed_signers, the ledger says so before it is used under the new list."""
+    wanted = site.allowed_signers()
+    current = sorted(book.path.glob("*/allowed_signers"))[-1].read_bytes()
+    if wanted != current:
+        facts = {"schema": "maintenance-entry/1", "what": "allowed_signers changed", "time": ledger.now()}
+        files: dict[str, bytes | Path] = {"entry.json": to_bytes(facts), "allowed_signers": wanted}
+        book.append("entry", "allowed-signers", files, run="-", signer=signer)
+
+
+def _check_chain(book: Book) -> None:
+    report = verification.verify(book.path, last=_CHECKED_BEFORE_A_RUN)
+    if report.faults:
+        raise RefusedError(
+            f"the ledger {book.path} does not verify, nothing was run: {report.faults[0]} "
+            f"(all of it: ./runner.py verify {book.path})"
+        )
+
+
+def _witness(prepared: _Run, book: Book, progress: Progress, *, needed: bool) -> str:
+    """Bring the hospital's witness up to date; returns why a run must not go on, or ''."""
+    settings = prepared.call.site.settings.witness
+    if settings is None:
+        return ""
+    if prepared.call.offline:
+        prepared.notes.append("offline: the hospital's witness has not seen this run yet")
+        return ""
+    progress.say("asking the hospital's witness for a receipt")
+    try:
+        bring_up_to_date(settings, prepared.call.site.folder, book)
+    except WitnessError as error:
+        if needed:
+            return f"no receipt of the hospital's witness: {error}"
+        prepared.notes.append(f"the witness has no receipt for the end of this run yet: {error}")
+    return ""
+
+
+def _request(prepared: _Run) -> execution.Request:
+    call = prepared.call
+    extra = dict(call.extra_vars)
+    return execution.Request(
+        book=prepared.book,
+        inventory=call.site.folder,
+        check=call.check,
+        limit=call.limit,
+        forks=call.forks,
+        extra_vars=extra,
+        vault_password_file=call.site.settings.vault_password_file,
+    )
+
+
+def _touch_hosts(prepared: _Run, journal: Journal, cancel: threading.Event, progress: Progress) -> execution.Result:
+    request = _request(prepared)
+    if prepared.book.name == "inspect":
+        request.extra_vars.setdefault("inspection_language", prepared.language)
+        since = _previous_finish(prepared)
+        if since:
+            request.extra_vars.setdefault("inspection_since", since)
+    if cancel.is_set():
+        return execution.Result(cancelled=True)
+    return execution.run(request, journal, prepared.redactor, cancel, progress.event)
+
+
+def _previous_finish(prepared: _Run) -> str:
+    records = history.earlier_records(prepared.ledger, prepared.book.name)
+    previous = history.previous_inspection(records)
+    return previous.finished if previous else ""
+
+
+def _close(
+    prepared: _Run, journal: Journal, result: execution.Result, refused: str, progress: Progress
+) -> Outcome:
+    """Build the record and its documents, sign, store. What cannot be stored goes to a rescue file."""
+    progress.say("building the record")
+    files: dict[str, bytes | Path] = {}
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="maintenance-close-") as folder,
+            ledger.locked(prepared.ledger, prepared.call.site.name) as book,
+        ):
+            record, files = _files(prepared, journal, result, refused, book, Path(folder), progress)
+            entry = book.append("close", prepared.name, files, run=prepared.name, signer=prepared.signer)
+            journal.remove()
+            _witness(prepared, book, progress, needed=False)
+    except (OSError, RefusedError) as error:
+        if isinstance(error, RefusedError) and "secret" in str(error):
+            raise
+        raise _rescue(prepared, files, error) from error
+    documents = [entry.path / path for path in files if path.startswith("documents/")]
+    return Outcome(record, entry.path, documents, prepared.notes)
+
+
+def _files(
+    prepared: _Run,
+    journal: Journal,
+    result: execution.Result,
+    refused: str,
+    book: Book,
+    folder: Path,
+    progress: Progress,
+) -> tuple[Record, dict[str, bytes | Path]]:
+    """Everything that the close holds, checked for known secrets."""
+    files: dict[str, bytes | Path] = {}
+    attachments = []
+    for host, snapshots in sorted(result.snapshots.items()):
+        for module, snapshot in sorted(snapshots.items()):
+            path = f"attachments/{_safe(host)}.{module}.json"
+            files[path] = to_bytes(snapshot)
+            attachments.append(_file_info(path, f"{host}: {module}", "application/json", files[path]))
+    meta = _meta(prepared, result, refused, attachments)
+    record = build.build_record(result, meta)
+    files["record.json"] = to_bytes(record)
+    lines = journal.read()
+    files["events.jsonl.gz"] = gzip.compress(lines, mtime=0)
+    for path, data in [*files.items(), ("events.jsonl.gz", lines)]:
+        prepared.redactor.check(data if isinstance(data, bytes) else data.read_bytes(), path)
+    if prepared.book.name == "inspect" and result.evidence:
+        progress.say("writing the report")
+        files |= _documents(prepared, record, result, files["record.json"], book, folder)
+    return record, files
+
+
+def _documents(
+    prepared: _Run, record: Record, result: execution.Result, data: bytes | Path, book: Book, folder: Path
+) -> dict[str, bytes | Path]:
+    """The report as Word and, where LibreOffice is, as PDF. A document that fails never costs the record."""
+    from maintenance.documents import inspection, pdf  # slow to import; only an inspection needs them
+
+    head = book.head
+    facts = inspection.EntryFacts(
+        seq=book.next_seq,
+        record_sha256=manifest.sha256_bytes(data if isinstance(data, bytes) else data.read_bytes()),
+        previous_manifest_sha256=manifest.sha256_bytes(head.manifest_bytes()) if head else "",
+    )
+    made: list[Path] = []
+    try:
+        made = list(inspection.render_inspection(record, result.snapshots, folder, entry=facts))
+        converted, why = pdf.convert(made[0], folder)
+        if converted:
+            made.append(converted)
+        else:
+            prepared.notes.append(f"no PDF: {why}")
+    except Exception as error:  # a broken template must not lose a signed record
+        prepared.notes.append(f"the report could not be made ({type(error).__name__}: {error}); the record is whole")
+    return {f"documents/{path.name}": path for path in made}
+
+
+def _meta(prepared: _Run, result: execution.Result, refused: str, attachments: list[FileInfo]) -> build.Meta:
+    from maintenance import comparison, forecast
+
+    call = prepared.call
+    finished = ledger.now()
+    meta = build.Meta(
+        run=prepared.name,
+        site=call.site.name,
+        site_facts=call.site.settings.facts.model_dump(),
+        runbook=prepared.book.info(),
+        source=source(prepared.book, call.site),
+        operator=Operator(
+            principal=prepared.signer.principal,
+            key_fingerprint=prepared.signer.fingerprint,
+            self_issued=prepared.self_issued,
+            machine=socket.gethostname(),
+        ),
+        reason=prepared.redactor.text(call.reason),
+        command=_request(prepared).command(),
+        mode="check" if call.check else "apply",
+        language=prepared.language,
+        started=prepared.opened,
+        finished=finished,
+        clock=clock(),
+        remote=Remote(
+            via=call.site.settings.remote,
+            source_address=os.environ.get("SSH_CONNECTION", "").split(" ")[0],
+            opened=prepared.opened,
+            closed=finished,
+        ),
+        hosts=prepared.plan.hosts,
+        redaction=Redaction(policy_sha256=redaction.POLICY_SHA256, hits=dict(sorted(prepared.redactor.hits.items()))),
+        refused=refused,
+        attachments=attachments,
+    )
+    if prepared.book.name == "inspect" and result.evidence:
+        earlier = history.earlier_records(prepared.ledger, "inspect")
+        points = [*history.metrics_over_time(earlier), (finished, result.metrics)]
+        meta.forecasts = forecast.forecasts(points)
+        meta.comparison = comparison.compare(
+            result.evidence,
+            history.previous_inspection(earlier),
+            finished=finished,
+            expected_hosts=sorted(prepared.plan.hosts),
+            due_days={str(key): days for key, days in call.site.settings.due_days.items()},
+        )
+    return meta
+
+
+def _rescue(prepared: _Run, files: dict[str, bytes | Path], error: Exception) -> MaintenanceError:
+    """The record could not be stored: put its bytes where there is room, and say where."""
+    for parent in (Path.home(), Path(tempfile.gettempdir()), Path("/dev/shm")):  # noqa: S108  (last resort)
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=f"maintenance-rescue-{prepared.name}-", dir=parent))
+            for path, content in files.items():
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True) if "folder" in locals() else None
+            continue
+        return MaintenanceError(
+            f"the run ended but its record could not be stored ({error}); it is kept, unsigned, in {folder}; "
+            f"its open stays in {prepared.ledger} and the next run closes it as abandoned"
+        )
+    return MaintenanceError(f"the run ended but its record could be stored nowhere ({error})")
+
+
+def _file_info(path: str, title: str, media_type: str, data: bytes | Path) -> FileInfo:
+    content = data if isinstance(data, bytes) else data.read_bytes()
+    return FileInfo(
+        file=path, title=title, media_type=media_type, bytes=len(content), sha256=manifest.sha256_bytes(content)
+    )
+
+
+def _safe(name: str) -> str:
+    """A host's name as a file name: anything unusual becomes '_', and a digest keeps two such names apart."""
+    plain = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "_" for char in name)[:80]
+    plain = plain.lstrip(".") or "host"
+    return plain if plain == name else f"{plain}-{manifest.sha256_bytes(name.encode())[:8]}"
+
+
+def source(book: runbook.Runbook, site: Site) -> Source:
+    """Which bytes are about to be run."""
+    status = _git("status", "--porcelain=v1", "--untracked-files=no")
+    commit = _git("rev-parse", "HEAD")
+    return Source(
+        commit=commit.strip() if commit else "not a git checkout",
+        clean=status == "",
+        changed_files=[line[3:] for line in (status or "").splitlines()][:100],
+        playbook_sha256=manifest.sha256_file(book.path),
+        inventory_sha256=inventory.digest(site.folder),
+        lock_sha256=manifest.sha256_file(runbook.REPOSITORY / "requirements.lock"),
+        ansible_core=version("ansible-core"),
+        ansible_runner=version("ansible-runner"),
+        python=platform.python_version(),
+    )
+
+
+def _git(*arguments: str) -> str | None:
+    """git's answer about this checkout; None without git or checkout."""
+    command = ["git", "-c", "safe.directory=*", "-C", str(runbook.REPOSITORY), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def clock() -> Clock:
+    """The state of this machine's own clock: timestamps of a record are worth no more than that."""
+    for command, read in ((["chronyc", "-c", "tracking"], _chrony), (["timedatectl", "show"], _timedatectl)):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=3, check=False)
+        except (FileNotFoundError, subprocess.TimeoutExpired):
+            continue
+        if done.returncode == 0:
+            return read(done.stdout)
+    return Clock(source="unknown", synchronised=None, offset_seconds=None)
+
+
+def _chrony(text: str) -> Clock:
+    fields = text.strip().split(",")
+    if len(fields) < 14:
+        return Clock(source="chrony", synchronised=None, offset_seconds=None)
+    return Clock(source=f"chrony {fields[1]}"[:80], synchronised=fields[13] != "Not synchronised", offset_seconds=float(fields[4]))
+
+
+def _timedatectl(text: str) -> Clock:
+    facts = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    known = {"yes": True, "no": False}.get(facts.get("NTPSynchronized", ""))
+    return Clock(source="timedatectl", synchronised=known, offset_seconds=None)
+
+

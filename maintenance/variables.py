@@ -1,0 +1,70 @@
+"""Extra variables of a call: read, and checked against what the runbook's roles declare, before anything is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from maintenance import runbook
+from maintenance.errors import CallError
+
+ROLES = runbook.REPOSITORY / "roles"
+
+
+def read(assignments: list[str], files: list[str], book: runbook.Runbook) -> dict[str, Any]:
+    """--vars FILE (in order), then --set NAME=VALUE; raises CallError with what to mend."""
+    values: dict[str, Any] = {}
+    for name in files:
+        loaded = runbook.read_yaml(Path(name))
+        if not isinstance(loaded, dict):
+            raise CallError(f"{name} must hold variables as NAME: VALUE")
+        values |= {str(key): value for key, value in loaded.items()}
+    declared = declared_variables(book)
+    for text in assignments:
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier():
+            raise CallError(f"--set takes NAME=VALUE, not '{text[:40]}'")
+        # A string stays as it was typed: '08' and 'no' are texts where the role wants a text.
+        as_typed = declared.get(name, {}).get("type", "str") == "str"
+        values[name] = value if as_typed else _parse(name, value)
+    _check(values, declared, book)
+    return values
+
+
+def declared_variables(book: runbook.Runbook) -> dict[str, dict[str, Any]]:
+    """Variables that the runbook's roles declare in meta/argument_specs.yml: name -> specification."""
+    declared: dict[str, dict[str, Any]] = {}
+    for play in runbook.read_yaml(book.path):
+        for role in play.get("roles") or []:
+            name = role if isinstance(role, str) else role.get("role") or role.get("name")
+            path = ROLES / str(name) / "meta" / "argument_specs.yml"
+            if path.is_file():
+                for entry_point in runbook.read_yaml(path)["argument_specs"].values():
+                    declared |= entry_point.get("options") or {}
+    return declared
+
+
+def _parse(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise CallError(f"--set {name}: the value is not YAML") from None
+
+
+def _check(values: dict[str, Any], declared: dict[str, dict[str, Any]], book: runbook.Runbook) -> None:
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    unknown = sorted(values.keys() - declared.keys())
+    if unknown:
+        raise CallError(
+            f"{book.name} has no variable '{unknown[0]}'; it has: {', '.join(sorted(declared)) or 'none'}"
+        )
+    spec = {name: {key: declared[name][key] for key in _SPEC_KEYS if key in declared[name]} for name in values}
+    result = ArgumentSpecValidator(spec).validate(values)
+    if result.error_messages:
+        raise CallError(f"{book.name}: {result.error_messages[0]}")
+
+
+_SPEC_KEYS = ("type", "elements", "choices", "options")
