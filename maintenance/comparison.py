@@ -1,18 +1,19 @@
 """This inspection beside the previous one: which problems are closed, still open, new, or unknown. Pure.
 
-A problem is a finding that asks for action: verdict `fail` or `partial`, of any severity (advice has its own, longer
-term). It is recognised again by host, rule and subject, and keeps the day it was first seen and its due date until it
-is closed. What could not be looked at is never closed.
+A problem is a finding that asks for action: verdict `fail` or `partial`, of any severity (advice has its
+own, longer term). It is recognised again by host, rule and subject, and keeps the day it was first seen and
+its due date until it is closed. What could not be looked at is never closed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from maintenance.record import Comparison, Finding, OpenIssue, Record, Severity
+from maintenance.local_time import parse
+from maintenance.record import Comparison, Finding, OpenIssue, Record
 
-DAYS: dict[Severity, int] = {"critical": 7, "warning": 30, "advice": 90}
+DUE_DAYS: Mapping[str, int] = {"critical": 7, "warning": 30, "advice": 90}
 
 _ACT = ("fail", "partial")
 _ORDER = {"critical": 0, "warning": 1, "advice": 2}
@@ -25,10 +26,13 @@ def compare(
     previous: Record | None,
     *,
     finished: str,
-    days: Mapping[Severity, int] = DAYS,
+    due_days: Mapping[str, int] = DUE_DAYS,
 ) -> Comparison:
-    """Follow the previous inspection's problems into this one's evidence; a host without evidence was not reached."""
-    before = {_key_of(issue): issue for issue in (_open_issues(previous, days) if previous else [])}
+    """Follow the previous inspection's problems into this one's evidence.
+
+    A host without evidence was not looked at (not reached, or not in this run): its problems become unknown.
+    """
+    before = {_key_of(issue): issue for issue in (_open_issues(previous, due_days) if previous else [])}
     failing = {
         (host, finding.id, finding.subject): finding
         for host, findings in evidence.items()
@@ -38,7 +42,9 @@ def compare(
     issues = [
         _followed(issue, failing.get(key), evidence.get(issue.host, ())) for key, issue in before.items()
     ]
-    issues += [_new(key[0], finding, finished, days) for key, finding in failing.items() if key not in before]
+    issues += [
+        _new(key[0], finding, finished, due_days) for key, finding in failing.items() if key not in before
+    ]
     return Comparison(
         previous_run=previous.run if previous else None,
         previous_finished=previous.finished if previous else None,
@@ -52,16 +58,16 @@ def _key_of(issue: OpenIssue) -> _Key:
     return issue.host, issue.id, issue.subject
 
 
-def _open_issues(previous: Record, days: Mapping[Severity, int]) -> list[OpenIssue]:
+def _open_issues(previous: Record, due_days: Mapping[str, int]) -> list[OpenIssue]:
     """What the previous inspection left to be done; its first comparison is made here if it had none."""
     comparison = previous.comparison or compare(
-        previous.evidence, None, finished=previous.finished, days=days
+        previous.evidence, None, finished=previous.finished, due_days=due_days
     )
     return [issue for issue in comparison.issues if issue.state != "closed"]
 
 
-def _new(host: str, finding: Finding, finished: str, days: Mapping[Severity, int]) -> OpenIssue:
-    due = datetime.fromisoformat(finished) + timedelta(days=days[finding.severity])
+def _new(host: str, finding: Finding, finished: str, due_days: Mapping[str, int]) -> OpenIssue:
+    due = parse(finished) + timedelta(days=due_days[finding.severity])
     return OpenIssue(
         host=host,
         id=finding.id,
@@ -94,9 +100,9 @@ def _followed(issue: OpenIssue, failing: Finding | None, findings: Sequence[Find
 def _settled(issue: OpenIssue, findings: Sequence[Finding]) -> bool:
     """Whether the rule was really judged again and the subject is no longer among what fails.
 
-    Passing subjects are folded into one finding with another subject, so a subject that is absent beside a judged
-    finding of its rule passes now or is gone. No finding of the rule, or none but unknown and manual ones, settles
-    nothing.
+    Passing subjects are folded into one finding with another subject, so a subject that is absent beside a
+    judged finding of its rule passes now or is gone. No finding of the rule, or none but unknown and manual
+    ones, settles nothing.
     """
     of_rule = [finding for finding in findings if finding.id == issue.id]
     exact = [finding for finding in of_rule if finding.subject == issue.subject]

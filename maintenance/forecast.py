@@ -1,8 +1,9 @@
 """Where a capacity will be: a robust line through the signed records of one ledger. Pure.
 
-Method `theil-sen/1`. One point a day (the day's last). The slope is the median of the slopes of all pairs of
-points, so that a single outlier cannot move it far. Its 95 % interval is the rank interval of Sen (1968): no random
-numbers. Dates are counted from the value measured now, which the hospital can check, not from the line.
+Method `theil-sen/1`. One point a day (the day's last). The slope is the median of the slopes of all pairs
+of points, so that a single outlier cannot move it far. Its 95 % interval is the rank interval of Sen (1968):
+no random numbers. Dates are counted from the value measured now, which the hospital can check, not from the
+line.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from maintenance.local_time import parse
 from maintenance.record import Forecast, Metric
 
 METHOD = "theil-sen/1"
@@ -23,7 +25,7 @@ KEEP_PERCENT = 80  # the use that an extension must hold …
 KEEP_DAYS = 365  # … for this long
 THRESHOLDS = (80, 90, 100)
 
-# Metrics that fill up: their names in roles/inspection/vars/*_rules.yml. Memory and load come and go; these do not.
+# Metrics that fill up, by their names in roles/inspection/vars/*_rules.yml. Memory comes and goes.
 CAPACITY_SUFFIXES = ("_used_bytes", "_size_bytes", "_inodes_used", "_used_inodes")
 NO_CAPACITY_PREFIXES = ("memory_", "swap_", "cache_", "buffers_", "temporary_")
 
@@ -36,8 +38,8 @@ def is_capacity(metric: Metric) -> bool:
     return metric.name.endswith(CAPACITY_SUFFIXES) and not metric.name.startswith(NO_CAPACITY_PREFIXES)
 
 
-def forecast(history: History) -> list[Forecast]:
-    """A forecast for every capacity of the present inspection, which is the last of `history` (oldest first)."""
+def forecasts(history: History) -> list[Forecast]:
+    """One for every capacity of the present inspection, the last of `history` (oldest first)."""
     if not history:
         return []
     made = []
@@ -53,8 +55,8 @@ def forecast(history: History) -> list[Forecast]:
 def forecast_one(
     host: str, metric: Metric, readings: Iterable[tuple[str, float]], present_instant: str
 ) -> Forecast:
-    """The forecast of one capacity from its readings (instant, value), in the order in which they were recorded."""
-    now = _parse(present_instant)
+    """The forecast of one capacity from its readings (instant, value) in the order of their records."""
+    now = parse(present_instant)
     points, left_out = _points(readings, now)
     limit = metric.limit if metric.limit is not None and metric.limit > 0 else None
     method = f"{METHOD}; points={len(points)}; days={_span_days(points):.0f}"
@@ -98,7 +100,7 @@ def forecast_one(
 
 
 def theil_sen(points: Sequence[Point]) -> tuple[float, float, float]:
-    """The median slope per day and its 95 % rank interval; the points are at different instants, at least two."""
+    """The median slope per day and its 95 % rank interval, of at least two points of different days."""
     import numpy  # only here: the command starts without it
 
     days = numpy.array([(when - points[0][0]).total_seconds() / 86400 for when, _ in points])
@@ -129,13 +131,13 @@ def _series(history: History) -> dict[tuple[str, str, str], list[tuple[str, floa
 def _points(readings: Iterable[tuple[str, float]], now: datetime) -> tuple[list[Point], int]:
     """One point a day within the window, oldest first, and how many readings a wrong clock or their age cost.
 
-    A reading that is later than the present one was taken under a wrong clock: it cannot be dated, so it is left out.
-    Of several readings of one day the last counts; pairs within a day would only measure noise.
+    A reading that is later than the present one was taken under a wrong clock: it cannot be dated, so it is
+    left out. Of several readings of one day the last counts; pairs within a day would only measure noise.
     """
     by_day: dict[str, Point] = {}
     left_out = 0
     for instant, value in readings:
-        when = _parse(instant)
+        when = parse(instant)
         if when > now or (now - when).days > WINDOW_DAYS:
             left_out += 1
             continue
@@ -163,9 +165,5 @@ def _date_of(
     return (now + timedelta(days=missing / growth)).strftime("%Y-%m-%d")
 
 
-def _parse(instant: str) -> datetime:
-    return datetime.fromisoformat(instant).astimezone(UTC)
-
-
 def _instant(when: datetime) -> str:
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

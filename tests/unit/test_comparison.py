@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from factories import FINISHED, finding, record
 
-from maintenance.comparison import DAYS, compare
+from maintenance.comparison import DUE_DAYS, compare
 from maintenance.record import Comparison, Record
 
 LATER = "2027-02-20T09:00:00Z"
@@ -29,7 +29,7 @@ def test_a_new_problem_is_due_by_its_severity(severity, due):
     (issue,) = made.issues
     assert (issue.state, issue.first_seen, issue.due) == ("new", FINISHED, due)
     assert (made.previous_run, made.previous_finished) == (None, None)
-    assert set(DAYS) == {"critical", "warning", "advice"}
+    assert set(DUE_DAYS) == {"critical", "warning", "advice"}
 
 
 @pytest.mark.parametrize("verdict", ["pass", "waived", "manual", "not_applicable", "unknown"])

@@ -1,4 +1,4 @@
-"""The forecast: right on a line, robust against one lie, honest about too little, never a date that has passed."""
+"""The forecast: right on a line, robust against one lie, honest about too little, no date in the past."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from maintenance.forecast import (
     MINIMUM_POINTS,
     MINIMUM_SPAN_DAYS,
     History,
-    forecast,
+    forecasts,
     is_capacity,
 )
 from maintenance.record import Forecast
@@ -32,7 +32,7 @@ def history(*readings: tuple[float, float], limit: float | None = 100.0) -> Hist
 
 
 def one(*readings: tuple[float, float], limit: float | None = 100.0) -> Forecast:
-    (made,) = forecast(history(*readings, limit=limit))
+    (made,) = forecasts(history(*readings, limit=limit))
     return made
 
 
@@ -123,7 +123,7 @@ def test_every_host_metric_and_subject_has_its_own_forecast():
         metric(2.0, subject="/data"),
         metric(3.0, name="database_size_bytes", limit=None),
     ]
-    made = forecast([(at(0), {"db1": readings, "app1": readings[:1]})])
+    made = forecasts([(at(0), {"db1": readings, "app1": readings[:1]})])
     assert [(f.host, f.metric, f.subject) for f in made] == [
         ("app1", "filesystem_used_bytes", "/"),
         ("db1", "database_size_bytes", "/"),
@@ -135,8 +135,8 @@ def test_every_host_metric_and_subject_has_its_own_forecast():
 def test_what_is_not_there_any_more_and_what_is_no_capacity_have_none():
     earlier = (at(0), {"db1": [metric(5.0, subject="/old")]})
     now = (at(90), {"db1": [metric(5.0, name="memory_used_bytes"), metric(0.4, name="load_average")]})
-    assert forecast([earlier, now]) == []
-    assert forecast([]) == []
+    assert forecasts([earlier, now]) == []
+    assert forecasts([]) == []
 
 
 @pytest.mark.parametrize(
