@@ -38,6 +38,7 @@ _KEPT_ENVIRONMENT = (
     "HOME LANG LC_ALL LC_CTYPE LOGNAME PATH SHELL SSH_AUTH_SOCK TERM TMPDIR TZ USER XDG_RUNTIME_DIR"
 ).split()
 _MESSAGE_LENGTH = 500
+_FINDING_TEXTS = ("title", "subject", "expected", "actual", "advice")
 
 
 class EventLost(Exception):
@@ -173,15 +174,21 @@ class Collector:
         if module in SNAPSHOT_MODULES and isinstance(res.get("snapshot"), dict):
             self.result.snapshots.setdefault(step.host, {})[module] = self._redactor.value(res["snapshot"])
         if isinstance(res.get("evidence"), list):
-            found = [Finding.model_validate(item) for item in self._redactor.value(res["evidence"])]
+            found = [self._finding(item) for item in res["evidence"]]
             self.result.evidence.setdefault(step.host, []).extend(found)
             slim["evidence"] = [item.model_dump() for item in found if item.verdict != "pass"]
         if isinstance(res.get("metrics"), list):
-            numbers = [Metric.model_validate(item) for item in self._redactor.value(res["metrics"])]
+            numbers = [Metric.model_validate(item | {"subject": self._redactor.text(str(item["subject"]))}) for item in res["metrics"]]
             self.result.metrics.setdefault(step.host, []).extend(numbers)
         if step.result == "changed":
             self.result.changes += _changes(step, res)
         return slim
+
+
+    def _finding(self, item: dict[str, Any]) -> Finding:
+        """A finding with its free texts masked; its words of choice (verdict, severity) are ours."""
+        texts = {key: self._redactor.text(str(item.get(key, ""))) for key in _FINDING_TEXTS}
+        return Finding.model_validate(item | texts)
 
 
 def _changes(step: Step, res: dict[str, Any]) -> list[Change]:

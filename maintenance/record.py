@@ -255,6 +255,10 @@ class Record(Strict):
         return {verdict: counts[verdict] for verdict in VERDICTS if verdict in counts}
 
 
+# Every word that the format itself uses.
+VOCABULARY = json.dumps(Record.model_json_schema())
+
+
 def to_bytes(value: BaseModel | dict[str, Any]) -> bytes:
     """The bytes that are stored and signed: UTF-8, sorted keys, two spaces, a newline at the end."""
     data = value.model_dump(by_alias=True) if isinstance(value, BaseModel) else value

@@ -1,0 +1,117 @@
+"""Secrets and patients are masked wherever they stand; what is no secret stays readable."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.parse
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from maintenance.errors import RefusedError
+from maintenance.redaction import Redactor
+
+SECRET = 'Tr0ub4dor"&3\\x'
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        SECRET,
+        json.dumps(SECRET),
+        json.dumps({"a": {"b": [SECRET]}}),
+        urllib.parse.quote(SECRET, safe=""),
+        base64.b64encode(SECRET.encode()).decode(),
+        f"before{SECRET}after",
+    ],
+)
+def test_a_known_value_is_masked_in_every_spelling(spelling: str) -> None:
+    redactor = Redactor([SECRET])
+    masked = redactor.text(f"x {spelling} y")
+    assert "Tr0ub4dor" not in masked
+    assert base64.b64encode(SECRET.encode()).decode()[:12] not in masked
+    assert redactor.hits["known_value"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        ("password=hunter22", "hunter22"),
+        ("PGPASSWORD='hunter22 x' psql", "hunter22"),
+        ('"db_password": "hunter22"', "hunter22"),
+        ("api-key: hunter22", "hunter22"),
+        ("postgresql://app:hunter22@db1/x", "hunter22"),
+        ("Authorization: Bearer abcdef0123456789", "abcdef0123456789"),
+        ("ALTER ROLE a PASSWORD 'hunter22'", "hunter22"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz\n-----END OPENSSH PRIVATE KEY-----", "b3BlbnNz"),
+        ("-----BEGIN RSA PRIVATE KEY-----\ncut off b3BlbnNz", "b3BlbnNz"),
+        ("root:$6$saltsalt$hashhashhash:19000", "hashhashhash"),
+        ("root:$y$j9T$saltsalt$hashhash", "hashhash"),
+        ("SCRAM-SHA-256$4096:c2FsdA==$x:y", "c2FsdA"),
+        ("md5d41d8cd98f00b204e9800998ecf8427e", "d41d8cd98f00b204"),
+        ("患者 450303199001011234 已登记", "450303199001011234"),
+        ("电话13800138000。", "13800138000"),
+    ],
+)
+def test_a_known_pattern_is_masked(text: str, gone: str) -> None:
+    redactor = Redactor()
+    assert gone not in redactor.text(text)
+    assert sum(redactor.hits.values()) >= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PasswordAuthentication no",
+        "password: set",
+        "passwordauthentication=yes",
+        "/etc/pam.d/common-password",
+        "20261122T131501Z-inspect",
+        "SHA256:8oy5f8b0q4dO6v9C8ynL1eqH1s9xkA5cJ7pG6rVqk3U",
+        "1.4 GB of 13.9 GB used",
+        "2026-11-22 13:15:04",
+        "pg_wal/000000010000000000000042",
+        "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    redactor = Redactor()
+    assert redactor.text(text) == text
+    assert not redactor.hits
+
+
+def test_structures_are_masked_in_keys_values_and_by_name() -> None:
+    redactor = Redactor(["geheim-1", "123456"])
+    masked = redactor.value({"geheim-1": ["x geheim-1", 123456, 7], "db_password": "tiny", "ok": True, "no": None})
+    assert "geheim" not in json.dumps(masked)
+    assert "123456" not in json.dumps(masked)
+    assert masked["db_password"] == "[masked:secret_name]"
+    assert masked["ok"] is True
+    assert masked["no"] is None
+
+
+def test_bytes_that_still_hold_a_secret_are_refused_without_showing_it() -> None:
+    with pytest.raises(RefusedError) as caught:
+        Redactor([SECRET]).check(f"text {SECRET}".encode(), "record.json")
+    assert "record.json" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+@given(st.text(min_size=4).filter(lambda text: text.strip() == text and len(text) >= 4), st.text(), st.text())
+def test_no_surrounding_lets_a_known_value_through(secret: str, before: str, after: str) -> None:
+    redactor = Redactor([secret])
+    redactor.check(redactor.text(before + secret + after).encode("utf-8", "replace"), "x")
+
+
+def test_a_secret_that_is_a_word_of_the_format_is_masked_but_does_not_stop_the_record() -> None:
+    redactor = Redactor(["host"])
+    assert redactor.text("on host a") == "on [masked:known_value] a"
+    redactor.check(b'{"hosts": []}', "record.json", vocabulary='"hosts"')
+    with pytest.raises(RefusedError):
+        redactor.check(b'{"hosts": []}', "record.json")
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_any_structure_comes_back_as_plain_json(value: object) -> None:
+    json.dumps(Redactor(["secret-value"]).value(value))
