@@ -1,0 +1,206 @@
+"""Rule files: read, checked and compiled once a process (docs/shapes.md says what they hold)."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from ansible.module_utils.judgement_sandbox import Expression
+
+SCHEMA = "inspection-rules/1"
+AREAS = frozenset(
+    ["system", "storage", "network", "services", "jobs", "security", "database", "backup", "time"]
+)
+SEVERITIES = frozenset(["critical", "warning", "advice"])
+OWNERS = frozenset(["vendor", "hospital"])
+_TEXTS = ("title", "advice")
+_EXPRESSIONS = ("applies", "each", "where", "subject", "actual", "expected")
+_REQUIRED = (
+    "id",
+    "clause",
+    "area",
+    "title",
+    "severity",
+    "owner",
+    "probe",
+    "actual",
+    "expected",
+    "pass",
+    "advice",
+)
+_METRIC_EXPRESSIONS = ("each", "where", "subject", "value", "limit")
+
+
+class RuleError(Exception):
+    """A rule file that cannot be used: file, rule and what is wrong, in one line."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule; `expressions` holds those that the file gives."""
+
+    id: str
+    clause: str
+    area: str
+    title: dict[str, str]
+    severity: str
+    owner: str
+    probe: str
+    advice: dict[str, str]
+    expressions: dict[str, Expression]
+    passes: Expression
+    partial: Expression | None = None
+
+
+@dataclass(frozen=True)
+class MetricRule:
+    """One number to take from a snapshot."""
+
+    name: str
+    unit: str
+    probe: str
+    expressions: dict[str, Expression]
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """A rule file."""
+
+    path: str
+    sha256: str
+    snapshot: str
+    rules: list[Rule] = field(default_factory=list)
+    metrics: list[MetricRule] = field(default_factory=list)
+
+
+def load(path: str) -> RuleSet:
+    """Read a rule file; raises RuleError. A file that has not changed is compiled once a process."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise RuleError(f"{path}: {error.strerror}") from None
+    return _load(path, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _load(path: str, _modified: int, _size: int) -> RuleSet:
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        document = yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  (both are safe)
+    except OSError as error:
+        raise RuleError(f"{path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise RuleError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or error}") from None
+    try:
+        return parse(document, path, hashlib.sha256(data).hexdigest())
+    except ValueError as error:
+        raise RuleError(f"{path}: {error}") from None
+
+
+def parse(document: Any, path: str = "", sha256: str = "") -> RuleSet:
+    """Check and compile a document; raises ValueError with the rule and what is wrong."""
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise ValueError(f"schema must be {SCHEMA}")
+    _known(document, ("schema", "snapshot", "rules", "metrics"), "the file")
+    if not isinstance(document.get("snapshot"), str):
+        raise ValueError("snapshot must name the module whose snapshot the rules read")
+    rules = [_rule(item, number) for number, item in enumerate(_list(document, "rules"), 1)]
+    seen: set[str] = set()
+    for rule in rules:
+        if rule.id in seen:
+            raise ValueError(f"{rule.id}: the id is used twice")
+        seen.add(rule.id)
+    metrics = [_metric(item, number) for number, item in enumerate(_list(document, "metrics"), 1)]
+    return RuleSet(path, sha256, document["snapshot"], rules, metrics)
+
+
+def _rule(item: Any, number: int) -> Rule:
+    name = str(item.get("id", f"rule {number}")) if isinstance(item, dict) else f"rule {number}"
+    if not isinstance(item, dict):
+        raise ValueError(f"{name}: must be a mapping")
+    _known(item, (*_REQUIRED, "applies", "each", "where", "subject"), name)
+    for key in _REQUIRED:
+        if key not in item:
+            raise ValueError(f"{name}: {key} is missing")
+    if not re.fullmatch(r"[A-Z][A-Z0-9-]+", name):
+        raise ValueError(f"{name}: an id is made of capitals, digits and hyphens")
+    for key in ("clause", "probe"):
+        if not isinstance(item[key], str):
+            raise ValueError(f"{name}: {key} must be a text")
+    for key, allowed in (("area", AREAS), ("severity", SEVERITIES), ("owner", OWNERS)):
+        if item[key] not in allowed:
+            raise ValueError(f"{name}: {key} must be one of {', '.join(sorted(allowed))}")
+    for key in _TEXTS:
+        _translated(item[key], name, key)
+    _needs_each(item, name)
+    passes, partial = item["pass"], None
+    if isinstance(passes, dict):
+        _known(passes, ("pass", "partial"), f"{name}: pass")
+        partial = _compile(passes.get("partial"), name, "pass.partial")
+        passes = passes.get("pass")
+    return Rule(
+        **{
+            key: item[key]
+            for key in ("id", "clause", "area", "title", "severity", "owner", "probe", "advice")
+        },
+        expressions={key: _compile(item[key], name, key) for key in _EXPRESSIONS if key in item},
+        passes=_compile(passes, name, "pass"),
+        partial=partial,
+    )
+
+
+def _metric(item: Any, number: int) -> MetricRule:
+    name = str(item.get("name", f"metric {number}")) if isinstance(item, dict) else f"metric {number}"
+    if not isinstance(item, dict):
+        raise ValueError(f"{name}: must be a mapping")
+    _known(item, ("name", "unit", "probe", *_METRIC_EXPRESSIONS), name)
+    for key in ("name", "unit", "probe", "value"):
+        if not isinstance(item.get(key), str):
+            raise ValueError(f"{name}: {key} must be a text")
+    _needs_each(item, name)
+    expressions = {key: _compile(item[key], name, key) for key in _METRIC_EXPRESSIONS if key in item}
+    return MetricRule(item["name"], item["unit"], item["probe"], expressions)
+
+
+def _compile(source: Any, name: str, key: str) -> Expression:
+    if not isinstance(source, str):
+        raise ValueError(f"{name}: {key} must be an expression, in quotes")
+    try:
+        return Expression(source)
+    except ValueError as error:
+        raise ValueError(f"{name}: {key}: {error}") from None
+
+
+def _needs_each(item: dict[str, Any], name: str) -> None:
+    if "where" in item and "each" not in item:
+        raise ValueError(f"{name}: where chooses among the elements of each, which is missing")
+
+
+def _translated(value: Any, name: str, key: str) -> None:
+    if (
+        not isinstance(value, dict)
+        or set(value) != {"zh", "en"}
+        or not all(isinstance(v, str) for v in value.values())
+    ):
+        raise ValueError(f"{name}: {key} must have the two texts zh and en")
+
+
+def _known(item: dict[Any, Any], allowed: tuple[str, ...], name: str) -> None:
+    for key in item:
+        if key not in allowed:
+            raise ValueError(f"{name}: unknown key '{key}'")
+
+
+def _list(document: dict[str, Any], key: str) -> list[Any]:
+    value = document.get(key, [])
+    if not isinstance(value, list):
+        raise ValueError(f"{key} must be a list")
+    return value
