@@ -43,11 +43,15 @@ def parser() -> ArgumentParser:
     run.add_argument("--site", required=True, help="a folder of inventories/")
     run.add_argument("--check", action="store_true", help="change nothing, tell what would change")
     run.add_argument("--reason", default="", help="why; required where the runbook changes something")
-    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of the runbook")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of the runbook"
+    )
     run.add_argument("--vars", action="append", default=[], metavar="FILE", help="variables from a YAML file")
     run.add_argument("--limit", default="", metavar="HOSTS", help="only these hosts or groups")
     run.add_argument("--forks", type=_positive, default=0, metavar="N", help="hosts at a time")
-    run.add_argument("--offline", default="", metavar="REASON", help="go on without the hospital's witness, and say why")
+    run.add_argument(
+        "--offline", default="", metavar="REASON", help="go on without the hospital's witness, and say why"
+    )
     run.add_argument("--quiet", action="store_true", help="no progress")
 
     verify = commands.add_parser("verify", help="is a ledger sound, and if not, what and where")
@@ -71,7 +75,9 @@ def parser() -> ArgumentParser:
         command.add_argument("--ledger", default="", metavar="DIR", help="instead of the site's own")
     for command in (runbooks, run, verify, show, countersign):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
-        command.add_argument("--lang", choices=["zh", "en"], default=None, help="language of what the hospital reads")
+        command.add_argument(
+            "--lang", choices=["zh", "en"], default=None, help="language of what the hospital reads"
+        )
     return top
 
 

@@ -88,7 +88,10 @@ def judge_outcome(result: Result, expected: list[str], refused: str = "") -> tup
     if refused:
         return "refused", refused
     if result.cancelled:
-        return "cancelled", "the run was cancelled by its operator; steps that were under way may have finished"
+        return (
+            "cancelled",
+            "the run was cancelled by its operator; steps that were under way may have finished",
+        )
     if result.events.missing:
         missing = ", ".join(map(str, result.events.missing[:10]))
         return "incomplete", f"{len(result.events.missing)} events were lost: {missing}"
@@ -99,7 +102,10 @@ def judge_outcome(result: Result, expected: list[str], refused: str = "") -> tup
         return "failed", f"failed on {', '.join(failed)}: {_first_message(result, 'failed')}"
     unreachable = sorted(host for host, stats in result.stats.items() if stats["unreachable"])
     if unreachable:
-        return "unreachable", f"not reached: {', '.join(unreachable)}: {_first_message(result, 'unreachable')}"
+        return (
+            "unreachable",
+            f"not reached: {', '.join(unreachable)}: {_first_message(result, 'unreachable')}",
+        )
     absent = sorted(set(expected) - set(_reached(result)))
     if absent:
         return "incomplete", f"nothing was done on {', '.join(absent)}"
@@ -107,16 +113,23 @@ def judge_outcome(result: Result, expected: list[str], refused: str = "") -> tup
         return "failed", f"the engine ended with code {result.rc}"
     if not _reached(result):
         return "failed", "no host was processed"
-    return "succeeded", f"{len(_reached(result))} of {len(expected)} hosts processed, {len(result.steps)} steps"
+    return (
+        "succeeded",
+        f"{len(_reached(result))} of {len(expected)} hosts processed, {len(result.steps)} steps",
+    )
 
 
 def _reached(result: Result) -> list[str]:
     """Hosts on which at least one task ended."""
-    return [host for host, stats in result.stats.items() if stats["ok"] or stats["failed"] or stats["changed"]]
+    return [
+        host for host, stats in result.stats.items() if stats["ok"] or stats["failed"] or stats["changed"]
+    ]
 
 
 def _first_message(result: Result, kind: str) -> str:
-    return next((step.message for step in result.steps if step.result == kind and step.message), "no reason given")
+    return next(
+        (step.message for step in result.steps if step.result == kind and step.message), "no reason given"
+    )
 
 
 def _host(name: str, groups: list[str], result: Result) -> HostResult:

@@ -24,7 +24,11 @@ def list_runbooks(args: Namespace) -> int:
     """The table of runbooks."""
     books = runbook.load_all()
     if args.json:
-        print(json.dumps([{"name": book.name, **book.header.model_dump()} for book in books], ensure_ascii=False))
+        print(
+            json.dumps(
+                [{"name": book.name, **book.header.model_dump()} for book in books], ensure_ascii=False
+            )
+        )
         return 0
     table = Table(box=None, pad_edge=False)
     for column in ("name", "title", "changes", "undo", "approvals", "clauses"):
@@ -32,7 +36,14 @@ def list_runbooks(args: Namespace) -> int:
     for book in books:
         header = book.header
         title = header.title.get(args.lang or "zh") or next(iter(header.title.values()))
-        cells = (book.name, title, header.changes, header.undo, str(header.approvals), " ".join(header.clauses))
+        cells = (
+            book.name,
+            title,
+            header.changes,
+            header.undo,
+            str(header.approvals),
+            " ".join(header.clauses),
+        )
         table.add_row(*map(escape, cells))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     return 0
@@ -82,7 +93,12 @@ def _print_outcome(made: Record, entry: Path, documents: list[Path]) -> None:
     counts = made.verdict_counts()
     if counts:
         print("findings  " + ", ".join(f"{verdict} {count}" for verdict, count in counts.items()))
-    bad = [(host, item) for host, found in made.evidence.items() for item in found if item.verdict in ("fail", "partial")]
+    bad = [
+        (host, item)
+        for host, found in made.evidence.items()
+        for item in found
+        if item.verdict in ("fail", "partial")
+    ]
     bad.sort(key=lambda pair: _SEVERITIES.index(pair[1].severity))
     for host, item in bad[:_SHOWN_FINDINGS]:
         print("  " + _finding_line(host, item))
@@ -106,7 +122,9 @@ def verify(args: Namespace) -> int:
     heads = Path(args.heads) if args.heads else None
     report = verification.verify(path, heads=heads, signers=signers, revoked=revoked)
     if args.json:
-        faults = [{"entry": fault.entry, "what": fault.what, "meaning": fault.meaning} for fault in report.faults]
+        faults = [
+            {"entry": fault.entry, "what": fault.what, "meaning": fault.meaning} for fault in report.faults
+        ]
         print(
             json.dumps(
                 {
@@ -125,7 +143,9 @@ def verify(args: Namespace) -> int:
     for fault in report.faults:
         print(f"FAULT  {fault}")
     for name in report.unclosed:
-        print(f"note   {name}: open without a close: the run is under way, or it died and the next run will say so")
+        print(
+            f"note   {name}: open without a close: the run is under way, or it died and the next run will say so"
+        )
     for text in report.blind_spots():
         print(f"note   not visible from here: {text}")
     against = f", {report.heads} heads of the hospital" if report.heads is not None else ""
@@ -201,8 +221,10 @@ def countersign(args: Namespace) -> int:
     files: dict[str, bytes | Path] = {
         "acceptance.json": acceptance,
         "acceptance.json.sig": hospital.sign(acceptance, verification.RECEIPT_NAMESPACE),
-        f"{ledger.RECEIPTS}/{name}.receipt": text,
-        f"{ledger.RECEIPTS}/{name}.receipt.sig": hospital.sign(text, verification.RECEIPT_NAMESPACE),
+        f"{ledger.RECEIPTS}/{name}.countersigned.receipt": text,
+        f"{ledger.RECEIPTS}/{name}.countersigned.receipt.sig": hospital.sign(
+            text, verification.RECEIPT_NAMESPACE
+        ),
     }
     with ledger.locked(path, of_site.name) as book:
         made = book.append("receipt", name, files, run=entry.name, signer=signer)

@@ -34,14 +34,26 @@ _RESULTS = {
     "runner_on_unreachable": "unreachable",
     "runner_on_skipped": "skipped",
 }
-_KEPT_ENVIRONMENT = (
-    "HOME LANG LC_ALL LC_CTYPE LOGNAME PATH SHELL SSH_AUTH_SOCK TERM TMPDIR TZ USER XDG_RUNTIME_DIR"
-).split()
+_KEPT_ENVIRONMENT = [
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "SSH_AUTH_SOCK",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "XDG_RUNTIME_DIR",
+]
 _MESSAGE_LENGTH = 500
 _FINDING_TEXTS = ("title", "subject", "expected", "actual", "advice")
 
 
-class EventLost(Exception):
+class EventLostError(Exception):
     """An event could not be kept. Not an OSError, because ansible-runner swallows those."""
 
 
@@ -86,7 +98,9 @@ class Result:
 class Collector:
     """ansible-runner's event handler: journals each event as it arrives and keeps what the record needs."""
 
-    def __init__(self, journal: Journal, redactor: Redactor, on_event: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, journal: Journal, redactor: Redactor, on_event: Callable[[dict[str, Any]], None]
+    ) -> None:
         self.result = Result()
         self._journal = journal
         self._redactor = redactor
@@ -97,12 +111,14 @@ class Collector:
         self._stats_seen = False
 
     def __call__(self, event: dict[str, Any]) -> bool:
-        """Take one event. Returns True (ansible-runner drops events otherwise); raises EventLost."""
+        """Take one event. Returns True (ansible-runner drops events otherwise); raises EventLostError."""
         try:
             line = self._take(event)
             self._journal.append(line, durable=event.get("event") in (*_RESULTS, "playbook_on_stats"))
         except OSError as error:
-            raise EventLost(f"event {event.get('counter')} could not be kept: {error.strerror}") from error
+            raise EventLostError(
+                f"event {event.get('counter')} could not be kept: {error.strerror}"
+            ) from error
         self._digest.update(line)
         self._counters.add(int(event["counter"]))
         self._highest = max(self._highest, int(event["counter"]))
@@ -143,7 +159,7 @@ class Collector:
                 self.result.stats.setdefault(host, dict.fromkeys(names.values(), 0))[name] = int(count)
 
     def _step(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
-        res = data.get("res") if isinstance(data.get("res"), dict) else {}
+        res: dict[str, Any] = data["res"] if isinstance(data.get("res"), dict) else {}
         result = _RESULTS[name]
         if result == "ok" and res.get("changed"):
             result = "changed"
@@ -152,7 +168,7 @@ class Collector:
             host=str(data.get("host", "")),
             task=self._redactor.text(str(data.get("task", ""))[:_MESSAGE_LENGTH]),
             at=_relative(Path(str(data.get("task_path", "")))),
-            result=result,  # type: ignore[arg-type]
+            result=result,
             started=str(data.get("start") or ""),
             duration_ms=round(float(data.get("duration") or 0) * 1000),
             message=self._message(res) if failed else "",
@@ -178,12 +194,14 @@ class Collector:
             self.result.evidence.setdefault(step.host, []).extend(found)
             slim["evidence"] = [item.model_dump() for item in found if item.verdict != "pass"]
         if isinstance(res.get("metrics"), list):
-            numbers = [Metric.model_validate(item | {"subject": self._redactor.text(str(item["subject"]))}) for item in res["metrics"]]
+            numbers = [
+                Metric.model_validate(item | {"subject": self._redactor.text(str(item["subject"]))})
+                for item in res["metrics"]
+            ]
             self.result.metrics.setdefault(step.host, []).extend(numbers)
         if step.result == "changed":
             self.result.changes += _changes(step, res)
         return slim
-
 
     def _finding(self, item: dict[str, Any]) -> Finding:
         """A finding with its free texts masked; its words of choice (verdict, severity) are ours."""
@@ -199,7 +217,9 @@ def _changes(step: Step, res: dict[str, Any]) -> list[Change]:
     for diff in diffs:
         if not isinstance(diff, dict) or not ("before" in diff or "after" in diff):
             continue
-        subject = str(diff.get("after_header") or diff.get("before_header") or res.get("path") or res.get("dest") or "")
+        subject = str(
+            diff.get("after_header") or diff.get("before_header") or res.get("path") or res.get("dest") or ""
+        )
         found.append(
             Change(
                 host=step.host,
@@ -210,7 +230,9 @@ def _changes(step: Step, res: dict[str, Any]) -> list[Change]:
             )
         )
     subject = str(res.get("path") or res.get("dest") or res.get("name") or "")[:_MESSAGE_LENGTH]
-    return found or [Change(host=step.host, task=step.task, subject=subject, before_sha256=None, after_sha256=None)]
+    return found or [
+        Change(host=step.host, task=step.task, subject=subject, before_sha256=None, after_sha256=None)
+    ]
 
 
 def _digest(value: Any) -> str | None:
@@ -231,7 +253,7 @@ def run(
     collector = Collector(journal, redactor, on_event)
     folder = Path(tempfile.mkdtemp(prefix="maintenance-run-"))
     try:
-        with _clean_environment(request):
+        with _clean_environment():
             import ansible_runner  # slow to import, and nothing but a run needs it
 
             runner = ansible_runner.run(
@@ -269,7 +291,7 @@ def _options(request: Request) -> str:
 
 
 @contextlib.contextmanager
-def _clean_environment(request: Request) -> Iterator[None]:
+def _clean_environment() -> Iterator[None]:
     """Children see only what they need; host keys are checked (ansible-runner would switch that off)."""
     saved = dict(os.environ)
     kept = {name: value for name, value in saved.items() if name in _KEPT_ENVIRONMENT}

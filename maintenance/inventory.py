@@ -37,7 +37,9 @@ def read(folder: Path, pattern: str, limit: str, vault_password_file: str = "") 
         loader = DataLoader()
         if vault_password_file:
             files = [vault_password_file]
-            loader.set_vault_secrets(CLI.setup_vault_secrets(loader, vault_ids=[], vault_password_files=files))
+            loader.set_vault_secrets(
+                CLI.setup_vault_secrets(loader, vault_ids=[], vault_password_files=files)
+            )
         inventory = InventoryManager(loader=loader, sources=[str(folder)])
         if limit:
             inventory.subset(limit)
@@ -54,7 +56,9 @@ def read(folder: Path, pattern: str, limit: str, vault_password_file: str = "") 
         wanted = f"'{limit}'" if limit else f"'{pattern}'"
         known = ", ".join(sorted(host.name for host in inventory.list_hosts("all"))) or "none"
         raise CallError(f"no host of {folder} fits {wanted}; its hosts are: {known}")
-    return Plan({host.name: sorted(group.name for group in host.get_groups()) for host in found}, sorted(secrets))
+    return Plan(
+        {host.name: sorted(group.name for group in host.get_groups()) for host in found}, sorted(secrets)
+    )
 
 
 def _vaulted_files(folder: Path) -> list[Path]:
@@ -92,7 +96,11 @@ def _secrets(value: Any, name: str = "", *, vaulted: bool = False) -> Iterator[s
             yield str(value)
         except AnsibleError as error:
             raise CallError(f"the vaulted variable '{name}' cannot be read: {_one_line(error)}") from None
-    elif (vaulted or SECRET_NAME.search(name)) and isinstance(value, (str, int)) and not isinstance(value, bool):
+    elif (
+        (vaulted or SECRET_NAME.search(name))
+        and isinstance(value, (str, int))
+        and not isinstance(value, bool)
+    ):
         text = str(value)
         if text and "{{" not in text:
             yield text

@@ -80,7 +80,9 @@ def find_entry(ledger: Path, text: str) -> Entry:
     for candidates in (exact, by_run):
         if len(candidates) == 1:
             return candidates[0]
-    raise CallError(f"no single entry '{text}' in {ledger}; name its folder or its number (there are {len(listed)})")
+    raise CallError(
+        f"no single entry '{text}' in {ledger}; name its folder or its number (there are {len(listed)})"
+    )
 
 
 def site_of(ledger: Path) -> str:
@@ -115,7 +117,14 @@ class Book:
         return head.seq + 1 if head else 1
 
     def append(
-        self, kind: str, name: str, files: Mapping[str, bytes | Path], *, run: str, signer: Signer, when: str = ""
+        self,
+        kind: str,
+        name: str,
+        files: Mapping[str, bytes | Path],
+        *,
+        run: str,
+        signer: Signer,
+        when: str = "",
     ) -> Entry:
         """Add one signed entry; files maps paths in the entry to bytes or to a file whose content is copied."""
         head = self.head
@@ -148,9 +157,9 @@ class Book:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         _sync(self.path)
-        for path in files:
-            if path.startswith(f"{RECEIPTS}/"):
-                (self.path / path).unlink(missing_ok=True)
+        for name_in_chain in files:
+            if name_in_chain.startswith(f"{RECEIPTS}/"):
+                (self.path / name_in_chain).unlink(missing_ok=True)
         return Entry(seq, kind, name, self.path / folder)
 
     def _receipts_for_the_chain(self) -> dict[str, bytes | Path]:
@@ -158,7 +167,9 @@ class Book:
         folder = self.path / RECEIPTS
         if not folder.is_dir():
             return {}
-        texts = [item for item in sorted(folder.glob("*.receipt")) if item.with_name(item.name + ".sig").is_file()]
+        texts = [
+            item for item in sorted(folder.glob("*.receipt")) if item.with_name(item.name + ".sig").is_file()
+        ]
         pairs = [file for text in texts for file in (text, text.with_name(text.name + ".sig"))]
         return {f"{RECEIPTS}/{file.name}": file.read_bytes() for file in pairs}
 
@@ -185,7 +196,8 @@ def check_usable(path: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise CallError(
-            f"the ledger {path} cannot be written ({error.strerror}); nothing was run. Mend it, or name another with --ledger"
+            f"the ledger {path} cannot be written ({error.strerror}); nothing was run. "
+            "Mend it, or name another with --ledger"
         ) from None
     free = shutil.disk_usage(path).free
     if free < SPACE_NEEDED:
@@ -229,7 +241,9 @@ class Journal:
 
     def __init__(self, ledger: Path, run: str) -> None:
         self.path = ledger / f"{_RUNNING}{run}"
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._descriptor = os.open(
+            self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
     def append(self, line: bytes, *, durable: bool) -> None:
@@ -277,7 +291,9 @@ def close_dead_runs(book: Book, signer: Signer) -> list[Entry]:
             "what it did until its last event is in events.jsonl, what came after is unknown",
         }
         files: dict[str, bytes | Path] = {
-            "abandoned.json": (json.dumps(facts, ensure_ascii=False, sort_keys=True, indent=2) + "\n").encode(),
+            "abandoned.json": (
+                json.dumps(facts, ensure_ascii=False, sort_keys=True, indent=2) + "\n"
+            ).encode(),
             "events.jsonl": whole,
         }
         made.append(book.append("abandoned", opened.name, files, run=opened.name, signer=signer))

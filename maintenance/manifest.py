@@ -25,7 +25,7 @@ KINDS = (
     "unrecorded",
 )
 FOLDER = re.compile(r"(?P<seq>\d{6})-(?P<kind>[a-z]+)-(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)")
-LEGAL_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+LEGAL_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<path>.+)")
 _FIELDS = ("site", "seq", "kind", "run", "signer", "time")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")

@@ -62,7 +62,11 @@ class Progress:
             self._done.add(host)
             if kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignore_errors"):
                 self._failed.add(host)
-                message = str((data.get("res") or {}).get("msg", ""))[:200] if kind == "runner_on_unreachable" else ""
+                message = (
+                    str((data.get("res") or {}).get("msg", ""))[:200]
+                    if kind == "runner_on_unreachable"
+                    else ""
+                )
                 self._note(f"{host}: {kind.removeprefix('runner_on_')} in '{self._task}' {message}".rstrip())
             self._line(force=len(self._done) == self._hosts)
 

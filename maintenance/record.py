@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA = "maintenance-record/1"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Instant = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$", description="RFC 3339, UTC")]
+Instant = Annotated[
+    str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$", description="RFC 3339, UTC")
+]
 Verdict = Literal["pass", "partial", "fail", "waived", "manual", "not_applicable", "unknown"]
 Severity = Literal["critical", "warning", "advice"]
 Outcome = Literal["succeeded", "failed", "unreachable", "cancelled", "incomplete", "refused"]
@@ -204,7 +206,9 @@ class Forecast(Strict):
     slope_per_day: float | None = None
     slope_low: float | None = None
     slope_high: float | None = None
-    reaches: dict[str, str | None] = Field(default_factory=dict, description='{"80": date | null, "90": …, "100": …}')
+    reaches: dict[str, str | None] = Field(
+        default_factory=dict, description='{"80": date | null, "90": …, "100": …}'
+    )
     add: float | None = Field(default=None, description="how much to add so that 80 % holds a year, in unit")
     add_by: str | None = None
     method: str
@@ -216,7 +220,9 @@ class Record(Strict):
     schema_: Literal["maintenance-record/1"] = Field(alias="schema", default="maintenance-record/1")
     run: str
     site: str
-    site_facts: dict[str, str] = Field(description="hospital, vendor, system, contract …: as site.yml states them")
+    site_facts: dict[str, str] = Field(
+        description="hospital, vendor, system, contract …: as site.yml states them"
+    )
     runbook: RunbookInfo
     source: Source
     operator: Operator
@@ -262,7 +268,9 @@ VOCABULARY = json.dumps(Record.model_json_schema())
 def to_bytes(value: BaseModel | dict[str, Any]) -> bytes:
     """The bytes that are stored and signed: UTF-8, sorted keys, two spaces, a newline at the end."""
     data = value.model_dump(by_alias=True) if isinstance(value, BaseModel) else value
-    return (json.dumps(data, ensure_ascii=False, sort_keys=True, indent=2, allow_nan=False) + "\n").encode("utf-8")
+    return (json.dumps(data, ensure_ascii=False, sort_keys=True, indent=2, allow_nan=False) + "\n").encode(
+        "utf-8"
+    )
 
 
 def from_bytes(data: bytes) -> Record:

@@ -18,7 +18,9 @@ from typing import Any
 
 from maintenance.errors import RefusedError
 
-SECRET_NAME = re.compile(r"(?i)pass(word|phrase|wd)?($|_)|secret|token|api_?key|private_?key|credential|become_pass")
+SECRET_NAME = re.compile(
+    r"(?i)pass(word|phrase|wd)?($|_)|secret|token|api_?key|private_?key|credential|become_pass"
+)
 _SHORTEST = 4  # characters; masking a shorter value would blacken ordinary words and numbers
 
 # Name, pattern, what stays. Group 'keep' is what may be read of a match.
@@ -35,11 +37,16 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("crypt_hash", r"\$(?:1|2[abxy]?|5|6|y|7|gy|sm3)\$[./A-Za-z0-9,=$-]{8,}"),
     ("scram", r"SCRAM-SHA-256\$[^\s\"']+"),
     ("md5_password", r"\bmd5[0-9a-f]{32}\b"),
-    ("resident_id", r"(?<![0-9A-Za-z])[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?![0-9A-Za-z])"),
+    (
+        "resident_id",
+        r"(?<![0-9A-Za-z])[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?![0-9A-Za-z])",
+    ),
     ("mobile_phone", r"(?<![0-9A-Za-z.])1[3-9]\d{9}(?![0-9A-Za-z.])"),
 )
 # Words that a match of 'assignment' may have behind the sign without being a secret.
-_HARMLESS = re.compile(r"(?i)[\"']?(?:yes|no|on|off|true|false|none|null|set|locked|empty|required|prohibit-password|\*+|\[masked.*)[\"']?")
+_HARMLESS = re.compile(
+    r"(?i)[\"']?(?:yes|no|on|off|true|false|none|null|set|locked|empty|required|prohibit-password|\*+|\[masked.*)[\"']?"
+)
 _COMPILED = tuple((name, re.compile(pattern)) for name, pattern in _PATTERNS)
 POLICY_SHA256 = hashlib.sha256(json.dumps([_PATTERNS, _HARMLESS.pattern, _SHORTEST]).encode()).hexdigest()
 
@@ -53,7 +60,9 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self.hits: Counter[str] = Counter()
         self._known = sorted(
-            {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}, key=len, reverse=True
+            {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)},
+            key=len,
+            reverse=True,
         )
         self._known_pattern = re.compile("|".join(map(re.escape, self._known))) if self._known else None
 
@@ -71,9 +80,7 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {
-                self.text(str(key)): self._named(str(key), item) for key, item in value.items()
-            }
+            return {self.text(str(key)): self._named(str(key), item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.value(item) for item in value]
         if isinstance(value, bool) or value is None:
@@ -136,6 +143,11 @@ def _forms(secret: str) -> set[str]:
         if len(text) < _SHORTEST:
             continue
         escaped = json.dumps(text)[1:-1]
-        forms |= {text, escaped, json.dumps(text, ensure_ascii=False)[1:-1], urllib.parse.quote(text, safe="")}
+        forms |= {
+            text,
+            escaped,
+            json.dumps(text, ensure_ascii=False)[1:-1],
+            urllib.parse.quote(text, safe=""),
+        }
         forms.add(base64.b64encode(text.encode()).decode().rstrip("="))
     return {form for form in forms if len(form) >= _SHORTEST}

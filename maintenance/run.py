@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import platform
 import secrets
@@ -18,11 +17,31 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from maintenance import build, execution, history, inventory, ledger, manifest, redaction, runbook, verification
+from maintenance import (
+    build,
+    execution,
+    history,
+    inventory,
+    ledger,
+    manifest,
+    redaction,
+    runbook,
+    verification,
+)
 from maintenance.errors import CallError, MaintenanceError, RefusedError
 from maintenance.ledger import Book, Journal
 from maintenance.progress import Progress
-from maintenance.record import VOCABULARY, Clock, FileInfo, Operator, Record, Redaction, Remote, Source, to_bytes
+from maintenance.record import (
+    VOCABULARY,
+    Clock,
+    FileInfo,
+    Operator,
+    Record,
+    Redaction,
+    Remote,
+    Source,
+    to_bytes,
+)
 from maintenance.redaction import SECRET_NAME, Redactor
 from maintenance.signing import Signer
 from maintenance.site import Site
@@ -164,7 +183,9 @@ def begin_ledger(book: Book, site: Site, signer: Signer) -> None:
         }
         book.append("genesis", site.name, files, run="-", signer=signer)
     elif listed[0].name != site.name:
-        raise CallError(f"{book.path} is the ledger of the site {listed[0].name}, not of {site.name}; nothing was run")
+        raise CallError(
+            f"{book.path} is the ledger of the site {listed[0].name}, not of {site.name}; nothing was run"
+        )
     else:
         _follow_signers(book, site, signer)
 
@@ -220,7 +241,9 @@ def _request(prepared: _Run) -> execution.Request:
     )
 
 
-def _touch_hosts(prepared: _Run, journal: Journal, cancel: threading.Event, progress: Progress) -> execution.Result:
+def _touch_hosts(
+    prepared: _Run, journal: Journal, cancel: threading.Event, progress: Progress
+) -> execution.Result:
     request = _request(prepared)
     if prepared.book.name == "inspect":
         request.extra_vars.setdefault("inspection_language", prepared.language)
@@ -312,7 +335,9 @@ def _documents(
         else:
             prepared.notes.append(f"no PDF: {why}")
     except Exception as error:  # a broken template must not lose a signed record
-        prepared.notes.append(f"the report could not be made ({type(error).__name__}: {error}); the record is whole")
+        prepared.notes.append(
+            f"the report could not be made ({type(error).__name__}: {error}); the record is whole"
+        )
     return {f"documents/{path.name}": path for path in made}
 
 
@@ -347,7 +372,9 @@ def _meta(prepared: _Run, result: execution.Result, refused: str, attachments: l
             closed=finished,
         ),
         hosts=prepared.plan.hosts,
-        redaction=Redaction(policy_sha256=redaction.POLICY_SHA256, hits=dict(sorted(prepared.redactor.hits.items()))),
+        redaction=Redaction(
+            policy_sha256=redaction.POLICY_SHA256, hits=dict(sorted(prepared.redactor.hits.items()))
+        ),
         refused=refused,
         attachments=attachments,
     )
@@ -359,7 +386,6 @@ def _meta(prepared: _Run, result: execution.Result, refused: str, attachments: l
             result.evidence,
             history.previous_inspection(earlier),
             finished=finished,
-            expected_hosts=sorted(prepared.plan.hosts),
             due_days={str(key): days for key, days in call.site.settings.due_days.items()},
         )
     return meta
@@ -387,13 +413,19 @@ def _rescue(prepared: _Run, files: dict[str, bytes | Path], error: Exception) ->
 def _file_info(path: str, title: str, media_type: str, data: bytes | Path) -> FileInfo:
     content = data if isinstance(data, bytes) else data.read_bytes()
     return FileInfo(
-        file=path, title=title, media_type=media_type, bytes=len(content), sha256=manifest.sha256_bytes(content)
+        file=path,
+        title=title,
+        media_type=media_type,
+        bytes=len(content),
+        sha256=manifest.sha256_bytes(content),
     )
 
 
 def _safe(name: str) -> str:
     """A host's name as a file name: anything unusual becomes '_', and a digest keeps two such names apart."""
-    plain = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "_" for char in name)[:80]
+    plain = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "_" for char in name)[
+        :80
+    ]
     plain = plain.lstrip(".") or "host"
     return plain if plain == name else f"{plain}-{manifest.sha256_bytes(name.encode())[:8]}"
 
@@ -441,12 +473,14 @@ def _chrony(text: str) -> Clock:
     fields = text.strip().split(",")
     if len(fields) < 14:
         return Clock(source="chrony", synchronised=None, offset_seconds=None)
-    return Clock(source=f"chrony {fields[1]}"[:80], synchronised=fields[13] != "Not synchronised", offset_seconds=float(fields[4]))
+    return Clock(
+        source=f"chrony {fields[1]}"[:80],
+        synchronised=fields[13] != "Not synchronised",
+        offset_seconds=float(fields[4]),
+    )
 
 
 def _timedatectl(text: str) -> Clock:
     facts = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     known = {"yes": True, "no": False}.get(facts.get("NTPSynchronized", ""))
     return Clock(source="timedatectl", synchronised=known, offset_seconds=None)
-
-

@@ -62,9 +62,13 @@ def load(name: str) -> Runbook:
     first = plays[0] if isinstance(plays, list) and plays and isinstance(plays[0], dict) else {}
     header = (first.get("vars") or {}).get("runbook")
     if header is None:
-        raise CallError(f"{path} has no header: its first play needs vars: runbook: (title, clauses, changes, undo)")
+        raise CallError(
+            f"{path} has no header: its first play needs vars: runbook: (title, clauses, changes, undo)"
+        )
     # Where no play reaches a host the run must fail, so the hosts of every play count.
-    hosts = ":".join(str(play.get("hosts", "")) for play in plays if play.get("hosts") not in (None, "localhost"))
+    hosts = ":".join(
+        str(play.get("hosts", "")) for play in plays if play.get("hosts") not in (None, "localhost")
+    )
     try:
         return Runbook(name, path, hosts or "localhost", Header.model_validate(header))
     except ValidationError as error:

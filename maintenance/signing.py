@@ -56,7 +56,9 @@ class Signer:
         else:
             # Without the .pub file ssh-keygen derives it; that may ask for the passphrase on the terminal.
             done = subprocess.run(
-                [_ssh_keygen(), "-y", "-f", str(self.key)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                [_ssh_keygen(), "-y", "-f", str(self.key)],
+                capture_output=True,
+                text=True,
             )
             if done.returncode:
                 raise CallError(f"{self.key} is not an SSH key that can be used: {_last_line(done.stderr)}")
@@ -77,8 +79,7 @@ class Signer:
         done = subprocess.run(
             [_ssh_keygen(), "-Y", "sign", "-q", "-n", namespace, "-f", str(self.key)],
             input=data,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
         )
         if done.returncode or not done.stdout:
             raise RefusedError(
@@ -169,13 +170,17 @@ class Signers:
                 public.write(text + "\n")
                 public.flush()
                 done = subprocess.run(
-                    [_ssh_keygen(), "-Q", "-f", str(self.revoked), public.name], capture_output=True, check=False
+                    [_ssh_keygen(), "-Q", "-f", str(self.revoked), public.name],
+                    capture_output=True,
+                    check=False,
                 )
             # A plain list of keys is no KRL, and -Q refuses it: then only -Y verify can tell.
             self._revoked_keys[text] = done.returncode != 0
         return self._revoked_keys[text]
 
-    def _ask_ssh_keygen(self, data: bytes, signature: bytes, principal: str, namespace: str, when: str) -> None:
+    def _ask_ssh_keygen(
+        self, data: bytes, signature: bytes, principal: str, namespace: str, when: str
+    ) -> None:
         with tempfile.NamedTemporaryFile(suffix=".sig") as sig:
             sig.write(signature)
             sig.flush()
@@ -193,7 +198,10 @@ class Signers:
 def fingerprint(public_key: str) -> str:
     """SHA256 fingerprint of a public key line, as `ssh-keygen -l` prints it."""
     done = subprocess.run(
-        [_ssh_keygen(), "-l", "-E", "sha256", "-f", "-"], input=public_key + "\n", capture_output=True, text=True
+        [_ssh_keygen(), "-l", "-E", "sha256", "-f", "-"],
+        input=public_key + "\n",
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise CallError(f"not an SSH public key: {public_key[:60]}")
@@ -249,7 +257,7 @@ def _instant(text: str) -> float:
     form = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(digits))
     if form is None:
         raise ValueError(text)
-    moment = datetime.strptime(digits, form)  # noqa: DTZ007  (local time is meant where Z is absent)
+    moment = datetime.strptime(digits, form)
     return (moment.replace(tzinfo=UTC) if text.endswith("Z") else moment).timestamp()
 
 

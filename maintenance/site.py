@@ -51,7 +51,11 @@ class Settings(BaseModel):
     witness: WitnessSettings | None = None
     orders: Literal["required", "optional"] = "required"
     remote: str = "directly"
-    due_days: dict[Literal["critical", "warning", "advice"], int] = {"critical": 7, "warning": 30, "advice": 90}
+    due_days: dict[Literal["critical", "warning", "advice"], int] = {
+        "critical": 7,
+        "warning": 30,
+        "advice": 90,
+    }
     vault_password_file: str = ""
 
 
@@ -80,7 +84,9 @@ class Site:
         """The engineer's key, and whether it was issued by this command itself; raises CallError where there is none."""
         if self.settings.self_issued_key and not self.settings.key:
             key = KEYS / f"{self.name}_ed25519"
-            principal = self.settings.principal or f"{_user()}@{socket.gethostname().split('.')[0] or 'localhost'}"
+            principal = (
+                self.settings.principal or f"{_user()}@{socket.gethostname().split('.')[0] or 'localhost'}"
+            )
             if not key.exists():
                 signing.make_key(key, principal)
                 print(f"made a key of its own for this site (self-issued): {key}")
@@ -89,7 +95,9 @@ class Site:
             raise CallError(f"{self.folder}/site.yml names no key: set 'principal' and 'key' (docs/keys.md)")
         key = (self.folder / Path(self.settings.key).expanduser()).resolve()
         if not key.is_file():
-            raise CallError(f"the key {key} of {self.folder}/site.yml is not there: ssh-keygen -t ed25519 -f {key}")
+            raise CallError(
+                f"the key {key} of {self.folder}/site.yml is not there: ssh-keygen -t ed25519 -f {key}"
+            )
         return Signer(self.settings.principal, key), False
 
     def allowed_signers(self) -> bytes:
@@ -109,7 +117,9 @@ class Site:
 
     def check_signer_allowed(self, signer: Signer, signers_file: Path) -> None:
         """Refuse a key that the site does not list, before anything is done with it."""
-        if signer.principal not in ",".join(Signers(signers_file).principals(signer.public_key, NAMESPACE)).split(","):
+        if signer.principal not in ",".join(
+            Signers(signers_file).principals(signer.public_key, NAMESPACE)
+        ).split(","):
             raise RefusedError(
                 f"the site {self.name} does not allow the key {signer.fingerprint} for {signer.principal}; nothing was "
                 f"run. The hospital adds it to {self.folder / self.settings.allowed_signers}: "

@@ -61,7 +61,9 @@ def _check(values: dict[str, Any], declared: dict[str, dict[str, Any]], book: ru
         raise CallError(
             f"{book.name} has no variable '{unknown[0]}'; it has: {', '.join(sorted(declared)) or 'none'}"
         )
-    spec = {name: {key: declared[name][key] for key in _SPEC_KEYS if key in declared[name]} for name in values}
+    spec = {
+        name: {key: declared[name][key] for key in _SPEC_KEYS if key in declared[name]} for name in values
+    }
     result = ArgumentSpecValidator(spec).validate(values)
     if result.error_messages:
         raise CallError(f"{book.name}: {result.error_messages[0]}")

@@ -151,20 +151,30 @@ def _names(ledger: Path, listed: list[Entry]) -> Iterator[Fault]:
     expected = 1
     for entry in listed:
         if entry.kind not in manifest.KINDS:
-            yield Fault(entry.folder, f"the kind '{entry.kind}' does not exist", "The folder was added or renamed.")
+            yield Fault(
+                entry.folder, f"the kind '{entry.kind}' does not exist", "The folder was added or renamed."
+            )
         if entry.seq != expected:
             if entry.seq > expected:
                 missing = f"{expected:06d}" + (f" to {entry.seq - 1:06d}" if entry.seq - expected > 1 else "")
                 yield Fault(entry.folder, f"entry {missing} is missing before it", "Entries were deleted.")
             else:
-                yield Fault(entry.folder, f"sequence {entry.seq:06d} stands twice", "An entry was duplicated or added.")
+                yield Fault(
+                    entry.folder,
+                    f"sequence {entry.seq:06d} stands twice",
+                    "An entry was duplicated or added.",
+                )
         expected = entry.seq + 1
     if listed[0].kind != "genesis":
-        yield Fault(listed[0].folder, "the first entry is no genesis", "The beginning of the ledger is missing.")
+        yield Fault(
+            listed[0].folder, "the first entry is no genesis", "The beginning of the ledger is missing."
+        )
     names = {entry.folder for entry in listed}
-    for item in sorted(os.listdir(ledger)):
+    for item in sorted(path.name for path in ledger.iterdir()):
         if item not in names and not _KNOWN_BESIDE.fullmatch(item):
-            yield Fault(item[:120], "it is not an entry", "Something was put into the ledger or an entry was renamed.")
+            yield Fault(
+                item[:120], "it is not an entry", "Something was put into the ledger or an entry was renamed."
+            )
 
 
 def _pairs(listed: list[Entry]) -> Iterator[Fault]:
@@ -176,7 +186,9 @@ def _pairs(listed: list[Entry]) -> Iterator[Fault]:
             opened[entry.name] = entry.seq
         elif entry.kind in ("close", "abandoned"):
             if entry.name not in opened:
-                yield Fault(entry.folder, "no open stands before it", "The beginning of this run was removed.")
+                yield Fault(
+                    entry.folder, "no open stands before it", "The beginning of this run was removed."
+                )
             if entry.name in ended:
                 yield Fault(entry.folder, f"the run ended already in {ended[entry.name]}", "A run ends once.")
             ended[entry.name] = entry.folder
@@ -204,7 +216,9 @@ def _against_heads(
 class _Checker:
     """Carries what one entry's check hands to the next: the link and the signers in force."""
 
-    def __init__(self, ledger: Path, listed: list[Entry], trusted: Signers | None, revoked: Path | None) -> None:
+    def __init__(
+        self, ledger: Path, listed: list[Entry], trusted: Signers | None, revoked: Path | None
+    ) -> None:
         self.ledger = ledger
         self.trusted = trusted
         self.revoked = revoked
@@ -219,7 +233,10 @@ class _Checker:
         """Newest first: every allowed_signers that may name the hospital's witness."""
         if self.trusted:
             return [self.trusted]
-        return [Signers(path, self.revoked) for path in sorted(self.ledger.glob("*/allowed_signers"), reverse=True)]
+        return [
+            Signers(path, self.revoked)
+            for path in sorted(self.ledger.glob("*/allowed_signers"), reverse=True)
+        ]
 
     def skip(self, entry: Entry) -> None:
         """Take an entry as it is: only its head and its signers are needed for what follows."""
@@ -235,14 +252,23 @@ class _Checker:
             for text in sorted(folder.glob("*.receipt")):
                 where = str(text.relative_to(self.ledger))
                 try:
-                    receipt = parse_receipt(text.read_bytes(), text.with_name(text.name + ".sig").read_bytes())
+                    receipt = parse_receipt(
+                        text.read_bytes(), text.with_name(text.name + ".sig").read_bytes()
+                    )
                     self._check_receipt(receipt)
                 except (OSError, ValueError, SignatureError) as error:
                     report.faults.append(
-                        Fault(where, f"the receipt does not hold ({error})", "The hospital did not give it like this.")
+                        Fault(
+                            where,
+                            f"the receipt does not hold ({error})",
+                            "The hospital did not give it like this.",
+                        )
                     )
                     continue
-                self.times[receipt.seq] = (receipt.sha256, receipt.time)
+                # The earliest counts: a countersignature months later says nothing new about when it was signed.
+                known = self.times.get(receipt.seq)
+                if known is None or receipt.time < known[1] or known[0] != receipt.sha256:
+                    self.times[receipt.seq] = (receipt.sha256, receipt.time)
                 report.receipts += 1
 
     def _check_receipt(self, receipt: Receipt) -> None:
@@ -256,7 +282,9 @@ class _Checker:
                 if not signers.principals(f"{line.key_type} {line.base64_key}", RECEIPT_NAMESPACE):
                     continue
                 try:
-                    signers.verify(receipt.text, receipt.signature, principal, RECEIPT_NAMESPACE, receipt.time)
+                    signers.verify(
+                        receipt.text, receipt.signature, principal, RECEIPT_NAMESPACE, receipt.time
+                    )
                     return
                 except SignatureError as error:
                     problem = error
@@ -274,7 +302,11 @@ class _Checker:
             parsed = manifest.parse(data)
         except (OSError, ManifestError) as error:
             self.previous = entry
-            return [Fault(entry.folder, f"its MANIFEST cannot be read: {error}", "The entry is damaged or forged.")]
+            return [
+                Fault(
+                    entry.folder, f"its MANIFEST cannot be read: {error}", "The entry is damaged or forged."
+                )
+            ]
         self.digests[entry.seq] = manifest.sha256_bytes(data)
         faults = [*self._header(entry, parsed, first), *_files(entry, parsed)]
         if first and self.signers is None:
@@ -292,7 +324,9 @@ class _Checker:
         if entry.kind in ("open", "close", "abandoned") and parsed.run != entry.name:
             yield Fault(entry.folder, f"its MANIFEST was signed for the run {parsed.run}", renamed)
         if parsed.site != self.site:
-            yield Fault(entry.folder, f"it belongs to the site {parsed.site}", "It comes from another ledger.")
+            yield Fault(
+                entry.folder, f"it belongs to the site {parsed.site}", "It comes from another ledger."
+            )
         if first:
             if parsed.previous:
                 yield Fault(entry.folder, "a genesis has no entry before it", "The beginning was cut off.")
@@ -315,7 +349,9 @@ class _Checker:
 
     def _signature(self, entry: Entry, parsed: Manifest, data: bytes, signature: bytes) -> Iterator[Fault]:
         if self.signers is None:
-            yield Fault(entry.folder, "there is no allowed_signers to check it by", "Nobody can say who signed.")
+            yield Fault(
+                entry.folder, "there is no allowed_signers to check it by", "Nobody can say who signed."
+            )
             return
         known = self.times.get(entry.seq)
         if known and known[0] != self.digests[entry.seq]:
@@ -352,11 +388,15 @@ def _files(entry: Entry, parsed: Manifest) -> Iterator[Fault]:
             path = Path(folder) / name
             relative = str(path.relative_to(entry.path))
             if path.is_symlink() or not path.is_file():
-                yield Fault(entry.folder, f"{relative[:120]} is not a regular file", "It was put there later.")
+                yield Fault(
+                    entry.folder, f"{relative[:120]} is not a regular file", "It was put there later."
+                )
             elif relative not in ("MANIFEST", "MANIFEST.sig"):
                 present.add(relative)
     for relative in sorted(present - parsed.files.keys()):
-        yield Fault(entry.folder, f"{relative[:120]!a} is not listed in its MANIFEST", "The file was added later.")
+        yield Fault(
+            entry.folder, f"{relative[:120]!a} is not listed in its MANIFEST", "The file was added later."
+        )
     for relative, digest in sorted(parsed.files.items()):
         if relative not in present:
             yield Fault(entry.folder, f"{relative} is missing", "The file was deleted.")

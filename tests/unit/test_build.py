@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from maintenance.build import judge_outcome
 from maintenance.execution import Result
 from maintenance.record import Events, Step
@@ -30,7 +31,11 @@ def step(host: str, kind: str, message: str) -> Step:
         (result(problem="engine died"), ["a", "b"], "incomplete", "engine died"),
         (result(rc=2), ["a", "b"], "failed", "code 2"),
         (
-            result(rc=2, stats={"a": FINE | {"failed": 1}, "b": dict(FINE)}, steps=[step("a", "failed", "no space")]),
+            result(
+                rc=2,
+                stats={"a": FINE | {"failed": 1}, "b": dict(FINE)},
+                steps=[step("a", "failed", "no space")],
+            ),
             ["a", "b"],
             "failed",
             "failed on a: no space",
@@ -53,7 +58,9 @@ def step(host: str, kind: str, message: str) -> Step:
         ),
     ],
 )
-def test_the_outcome_follows_from_what_the_run_told(told: Result, expected: list[str], outcome: str, why: str) -> None:
+def test_the_outcome_follows_from_what_the_run_told(
+    told: Result, expected: list[str], outcome: str, why: str
+) -> None:
     assert judge_outcome(told, expected)[0] == outcome
     assert why in judge_outcome(told, expected)[1]
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from maintenance import ledger, manifest, verification
 from maintenance.errors import CallError
 from maintenance.signing import Signer, make_key
@@ -31,13 +32,17 @@ def chain(tmp_path: Path, signer: Signer) -> Path:
     ledger.check_usable(path)
     allowed = f'engineer@test namespaces="maintenance-record" {signer.public_key}\n'.encode()
     with ledger.locked(path, "test") as book:
-        book.append("genesis", "test", {"allowed_signers": allowed, "site.json": b"{}\n"}, run="-", signer=signer)
+        book.append(
+            "genesis", "test", {"allowed_signers": allowed, "site.json": b"{}\n"}, run="-", signer=signer
+        )
     return path
 
 
 def add(path: Path, signer: Signer, kind: str, name: str, **files: bytes) -> ledger.Entry:
     with ledger.locked(path, "test") as book:
-        return book.append(kind, name, {key.replace("_", "."): data for key, data in files.items()}, run=name, signer=signer)
+        return book.append(
+            kind, name, {key.replace("_", "."): data for key, data in files.items()}, run=name, signer=signer
+        )
 
 
 def test_an_entry_can_be_checked_with_stock_tools_alone(chain: Path, signer: Signer) -> None:
@@ -151,7 +156,9 @@ def test_a_ledger_that_cannot_be_written_is_refused_before_the_run(tmp_path: Pat
         ledger.check_usable(tmp_path / "file" / "ledger")
 
 
-def test_a_ledger_without_room_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_without_room_is_refused_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ledger, "SPACE_NEEDED", 1 << 60)
     with pytest.raises(CallError, match="nothing was run"):
         ledger.check_usable(tmp_path / "ledger")

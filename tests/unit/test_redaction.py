@@ -9,6 +9,7 @@ import urllib.parse
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from maintenance.errors import RefusedError
 from maintenance.redaction import Redactor
 
@@ -83,7 +84,9 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 def test_structures_are_masked_in_keys_values_and_by_name() -> None:
     redactor = Redactor(["geheim-1", "123456"])
-    masked = redactor.value({"geheim-1": ["x geheim-1", 123456, 7], "db_password": "tiny", "ok": True, "no": None})
+    masked = redactor.value(
+        {"geheim-1": ["x geheim-1", 123456, 7], "db_password": "tiny", "ok": True, "no": None}
+    )
     assert "geheim" not in json.dumps(masked)
     assert "123456" not in json.dumps(masked)
     assert masked["db_password"] == "[masked:secret_name]"
@@ -112,6 +115,11 @@ def test_a_secret_that_is_a_word_of_the_format_is_masked_but_does_not_stop_the_r
         redactor.check(b'{"hosts": []}', "record.json")
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
 def test_any_structure_comes_back_as_plain_json(value: object) -> None:
     json.dumps(Redactor(["secret-value"]).value(value))

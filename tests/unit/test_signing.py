@@ -6,8 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from maintenance.errors import CallError, RefusedError
-from maintenance.signing import Signer, Signers, SignatureError, fingerprint, make_key
+from maintenance.signing import SignatureError, Signer, Signers, fingerprint, make_key
 
 WHEN = "2026-11-22T13:00:00Z"
 TEXT = b"# maintenance-record-manifest v1\n"
@@ -16,8 +17,23 @@ TEXT = b"# maintenance-record-manifest v1\n"
 def stock(file: Path, data: bytes, signature: Path, principal: str, namespace: str, when: str = WHEN) -> bool:
     """What ssh-keygen says."""
     compact = when.replace("-", "").replace(":", "").replace("T", "")
-    command = ["ssh-keygen", "-Y", "verify", "-f", str(file), "-I", principal, "-n", namespace, "-s", str(signature)]
-    return subprocess.run([*command, f"-Overify-time={compact}"], input=data, capture_output=True).returncode == 0
+    command = [
+        "ssh-keygen",
+        "-Y",
+        "verify",
+        "-f",
+        str(file),
+        "-I",
+        principal,
+        "-n",
+        namespace,
+        "-s",
+        str(signature),
+    ]
+    return (
+        subprocess.run([*command, f"-Overify-time={compact}"], input=data, capture_output=True).returncode
+        == 0
+    )
 
 
 def ours(file: Path, data: bytes, signature: Path, principal: str, namespace: str, when: str = WHEN) -> bool:
@@ -33,7 +49,9 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Signer]:
     folder = tmp_path_factory.mktemp("keys")
     make_key(folder / "ed25519", "a")
     for kind, bits in (("rsa", "3072"), ("ecdsa", "256")):
-        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-b", bits, "-N", "", "-f", str(folder / kind)], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", kind, "-b", bits, "-N", "", "-f", str(folder / kind)], check=True
+        )
     return {name: Signer("a@b", folder / name) for name in ("ed25519", "rsa", "ecdsa")}
 
 
@@ -46,15 +64,15 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Signer]:
         ("*@b {key}", "a@b", WHEN),
         ("*@b,!a@b {key}", "a@b", WHEN),
         ("[ab]@b {key}", "a@b", WHEN),
-        ("a@b namespaces=\"maintenance-record\" {key}", "a@b", WHEN),
-        ("a@b namespaces=\"maintenance-*,file\" {key}", "a@b", WHEN),
-        ("a@b namespaces=\"file\" {key}", "a@b", WHEN),
+        ('a@b namespaces="maintenance-record" {key}', "a@b", WHEN),
+        ('a@b namespaces="maintenance-*,file" {key}', "a@b", WHEN),
+        ('a@b namespaces="file" {key}', "a@b", WHEN),
         ("x@y {key}", "a@b", WHEN),
-        ("a@b valid-after=\"20260101Z\",valid-before=\"20270101Z\" {key}", "a@b", WHEN),
-        ("a@b valid-before=\"20260101Z\" {key}", "a@b", WHEN),
-        ("a@b valid-after=\"20270101Z\" {key}", "a@b", WHEN),
-        ("a@b valid-after=\"20261122130000Z\" {key}", "a@b", WHEN),
-        ("a@b valid-before=\"20261122130000Z\" {key}", "a@b", WHEN),
+        ('a@b valid-after="20260101Z",valid-before="20270101Z" {key}', "a@b", WHEN),
+        ('a@b valid-before="20260101Z" {key}', "a@b", WHEN),
+        ('a@b valid-after="20270101Z" {key}', "a@b", WHEN),
+        ('a@b valid-after="20261122130000Z" {key}', "a@b", WHEN),
+        ('a@b valid-before="20261122130000Z" {key}', "a@b", WHEN),
         ("a@b cert-authority {key}", "a@b", WHEN),
         ("# only a comment\n\na@b {key}", "a@b", WHEN),
     ],
@@ -99,7 +117,9 @@ def test_signing_does_not_fall_into_the_overwrite_trap(tmp_path: Path, keys: dic
     assert first != second
 
 
-def test_a_key_in_an_agent_signs(tmp_path: Path, keys: dict[str, Signer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_in_an_agent_signs(
+    tmp_path: Path, keys: dict[str, Signer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     socket = tmp_path / "agent"
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.PIPE)
     try:
@@ -132,5 +152,7 @@ def test_a_key_that_cannot_sign_says_what_to_look_at(tmp_path: Path, keys: dict[
 
 
 def test_a_fingerprint_is_the_one_that_ssh_keygen_prints(keys: dict[str, Signer]) -> None:
-    printed = subprocess.run(["ssh-keygen", "-lf", f"{keys['rsa'].key}.pub"], capture_output=True, text=True).stdout
+    printed = subprocess.run(
+        ["ssh-keygen", "-lf", f"{keys['rsa'].key}.pub"], capture_output=True, text=True
+    ).stdout
     assert fingerprint(keys["rsa"].public_key) == printed.split()[1]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from maintenance import ledger, manifest, verification
 from maintenance.signing import Signer, make_key
 
@@ -191,7 +192,9 @@ SEEN_WITHOUT_HEADS: list[tuple[Callable[[Chain], None], str, str]] = [
 
 
 @pytest.mark.parametrize(("attack", "entry", "what"), SEEN_WITHOUT_HEADS)
-def test_the_attack_is_caught_and_named(chain: Chain, attack: Callable[[Chain], None], entry: str, what: str) -> None:
+def test_the_attack_is_caught_and_named(
+    chain: Chain, attack: Callable[[Chain], None], entry: str, what: str
+) -> None:
     assert verification.verify(chain.path).sound
     attack(chain)
     faults = verification.verify(chain.path).faults
@@ -272,7 +275,9 @@ def test_a_reader_can_trust_his_own_list_instead_of_the_ledgers(chain: Chain) ->
 def test_signers_added_by_an_allowed_key_hold_from_then_on(chain: Chain) -> None:
     more = chain.allowed + f'other@v namespaces="maintenance-record" {chain.other.public_key}\n'
     with ledger.locked(chain.path, "s") as book:
-        book.append("entry", "allowed-signers", {"allowed_signers": more.encode()}, run="-", signer=chain.signer)
+        book.append(
+            "entry", "allowed-signers", {"allowed_signers": more.encode()}, run="-", signer=chain.signer
+        )
     chain.append(chain.other)
     assert verification.verify(chain.path).sound
 
@@ -280,5 +285,7 @@ def test_signers_added_by_an_allowed_key_hold_from_then_on(chain: Chain) -> None
 def test_a_key_cannot_allow_itself(chain: Chain) -> None:
     more = chain.allowed + f'other@v namespaces="maintenance-record" {chain.other.public_key}\n'
     with ledger.locked(chain.path, "s") as book:
-        book.append("entry", "allowed-signers", {"allowed_signers": more.encode()}, run="-", signer=chain.other)
+        book.append(
+            "entry", "allowed-signers", {"allowed_signers": more.encode()}, run="-", signer=chain.other
+        )
     assert not verification.verify(chain.path).sound
