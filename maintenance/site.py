@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -89,7 +90,7 @@ class Site:
             )
             if not key.exists():
                 signing.make_key(key, principal)
-                print(f"made a key of its own for this site (self-issued): {key}")
+                print(f"made a key of its own for this site (self-issued): {key}", file=sys.stderr)
             return Signer(principal, key), True
         if not self.settings.key or not self.settings.principal:
             raise CallError(f"{self.folder}/site.yml names no key: set 'principal' and 'key' (docs/keys.md)")
