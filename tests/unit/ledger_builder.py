@@ -6,8 +6,9 @@ Written from the description of the format alone, without maintenance/, so that 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -64,6 +65,11 @@ class Ledger:
         ledger = cls(root, key, "".join(lines), **options)  # type: ignore[arg-type]
         ledger.add("genesis", ledger.site, {"site.json": "{}\n", "allowed_signers": ledger.allowed_signers})
         return ledger
+
+    def copy(self, root: Path) -> Ledger:
+        """Return a ledger of its own with the same content."""
+        shutil.copytree(self.root, root)
+        return replace(self, root=root, entries=[root / entry.name for entry in self.entries])
 
     def manifest(self, kind: str, run: str, files: dict[str, bytes]) -> bytes:
         """Return the text of the next entry's MANIFEST."""
@@ -122,15 +128,27 @@ class Ledger:
             (entry / "MANIFEST").write_text("\n".join(lines) + "\n")
             self.resign(entry)
 
+    def at(self, seq: int) -> str:
+        """Return when an honest witness would have received an entry: a second after it was made."""
+        made = (self.entries[seq - 1] / "MANIFEST").read_text().splitlines()[6].removeprefix("# time ")
+        return (datetime.strptime(made, TIME).replace(tzinfo=UTC) + timedelta(seconds=1)).strftime(TIME)
+
     def heads(self) -> str:
-        """Return what an honest witness would have listed by now, one second after each entry."""
-        lines = []
-        for seq, entry in enumerate(self.entries, 1):
-            manifest = (entry / "MANIFEST").read_bytes()
-            made = manifest.decode().splitlines()[6].removeprefix("# time ")
-            at = datetime.strptime(made, TIME).replace(tzinfo=UTC) + timedelta(seconds=1)
-            lines.append(f"{seq} {digest(manifest)} {at.strftime(TIME)}\n")
-        return "".join(lines)
+        """Return what an honest witness would have listed by now."""
+        pairs = enumerate(self.entries, 1)
+        return "".join(
+            f"{seq} {digest((path / 'MANIFEST').read_bytes())} {self.at(seq)}\n" for seq, path in pairs
+        )
+
+    def receipts(self, witness: Path, upto: int, time: str = "") -> dict[str, str | bytes]:
+        """Return the files by which a later entry brings the receipts of the first `upto` entries home."""
+        files: dict[str, str | bytes] = {}
+        for seq, entry in enumerate(self.entries[:upto], 1):
+            text, signature = receipt(
+                witness, seq, digest((entry / "MANIFEST").read_bytes()), time or self.at(seq)
+            )
+            files |= {f"receipts/{seq:06d}.receipt": text, f"receipts/{seq:06d}.receipt.sig": signature}
+        return files
 
 
 def receipt(witness: Path, seq: int, sha256: str, time: str, site: str = SITE) -> tuple[bytes, bytes]:

@@ -170,16 +170,16 @@ VERIFY_HEADS=$heads awk '
         number = decimal(number)
         return 1
     }
-    function check_header(    i, want) { # sets run, signer and time; false when they cannot be read
-        run = line[5]; sub(/^# run /, "", run)
+    function check_header(    i, want) { # sets signer and time; false when they cannot be read
         if (site == "") site = (kind == "genesis" ? title : substr(line[2], 8))
         want[1] = "# maintenance-record-manifest v1"; want[2] = "# site " site
         want[3] = "# seq " number; want[4] = "# kind " kind
-        want[5] = "# run " (kind == "open" || kind == "close" || kind == "abandoned" ? title : run)
-        for (i = 1; i <= 5; i++) if (line[i] != want[i])
+        want[5] = (kind == "open" || kind == "close" || kind == "abandoned" ? "# run " title : line[5])
+        if (line[1] != want[1]) { fault(name, "its MANIFEST is not one: it was changed or exchanged"); return 0 }
+        for (i = 2; i <= 5; i++) if (line[i] != want[i])
             fault(name, "MANIFEST says " shown(line[i]) " where this place needs " shown(want[i]) ": it was made for another place")
         signer = line[6]; time = line[7]
-        if (site !~ /^[A-Za-z0-9._-]+$/ || !sub(/^# signer /, "", signer) || signer !~ /^[A-Za-z0-9@._+-]+$/ ||
+        if (site !~ /^[A-Za-z0-9._-]+$/ || line[5] !~ /^# run [A-Za-z0-9._-]+$/ || !sub(/^# signer /, "", signer) || signer !~ /^[A-Za-z0-9@._+-]+$/ ||
             !sub(/^# time /, "", time) || !is_time(time)) {
             fault(name, "the header of MANIFEST is malformed: who signed it, and when, cannot be read"); return 0
         }
@@ -198,7 +198,8 @@ VERIFY_HEADS=$heads awk '
         if (!(("./" name "/" path) in sum)) fault(name, path " is listed but missing or unreadable: it was removed after signing")
         else if (sum["./" name "/" path] != digest) fault(name, path " is not what was signed: it was changed or exchanged")
     }
-    function check_run() {
+    function check_run(    run) {
+        run = title
         if (kind == "open") {
             if (run in opened) fault(name, "run " run " was opened before, by " opened[run]); else opened[run] = name
         } else if (kind == "close" || kind == "abandoned") {
@@ -232,15 +233,12 @@ VERIFY_HEADS=$heads awk '
                     before_time = time
                     if (!(("./" name "/MANIFEST.sig") in sum)) fault(name, "has no MANIFEST.sig that can be read: nobody signed it")
                     else { ready[++jobs] = name; signers[jobs] = signer; times[jobs] = time; numbers[jobs] = number }
-                }
-                first = 8
-                if (number > 1) {
-                    first = 9
-                    if (line[8] != sum["./" before "/MANIFEST"] "  ../" before "/MANIFEST")
+                    if (number > 1 && line[8] != sum["./" before "/MANIFEST"] "  ../" before "/MANIFEST")
                         fault(name, "does not follow " (before == "" ? "any entry" : before) ": its first line is " shown(line[8]) "; one of the two was changed, exchanged or put in")
+                    first = number > 1 ? 9 : 8
+                    if (count < first) fault(name, "lists no file")
+                    for (i = first; i <= count; i++) check_line(line[i])
                 }
-                if (count < first) fault(name, "lists no file")
-                for (i = first; i <= count; i++) check_line(line[i])
                 check_run()
             }
             if (!(number in entry)) entry[number] = name
@@ -301,8 +299,7 @@ done <"$tmp/work"
 total=$(wc -l <"$tmp/work")
 [ "$own" -eq 0 ] || note "$own of $((total)) signatures were checked at the time that the entry itself states, for want of a receipt: an expired key with an earlier date passes"
 [ -n "$heads" ] || note 'no --heads: a tail cut off, a whole chain signed again and a back-dated entry cannot be seen beyond what receipts show. Ask the hospital for the file heads of its witness'
-cat "$tmp/warnings"
-sort -s -t : -k 2,2 "$tmp/faults"
+cat "$tmp/warnings" "$tmp/faults" | sort -s -t : -k 1,1r -k 2,2 | tr -c '\n -~' '?' # a ledger cannot speak to the terminal
 if [ -s "$tmp/faults" ]; then
     printf 'NOT sound: %s faults\n' "$(($(wc -l <"$tmp/faults")))"
     exit 4
