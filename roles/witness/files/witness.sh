@@ -31,7 +31,7 @@ error() { answered=yes; printf 'error %s %s\n' "$1" "$2"; exit "$1"; }
 finish() {
     code=$?
     [ -z "$tmp" ] || rm -rf "$tmp"
-    [ "$code" -eq 0 ] || [ -n "$answered" ] || printf 'error 1 the witness could not finish (is its disk full?): send it again\n'
+    [ "$code" -eq 0 ] || [ -n "$answered" ] || error 1 'the witness could not finish (is its disk full?): send it again'
 }
 trap finish EXIT
 trap 'exit 1' HUP INT TERM
