@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup setup-dev setup-pdf setup-lab inspect test test-unit lint lab lab-down bench lock
+.PHONY: help setup setup-dev setup-pdf setup-lab inspect test test-unit lint lab lab-down bench lock schema
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ lab-down:  ## stop and remove the rehearsal hospital
 
 bench: setup-dev setup-lab  ## ratios against the named incumbents
 	$(BIN)/python -m bench
+
+schema: setup  ## publish the record's schema again
+	@$(BIN)/python -c "import json; from maintenance.record import Record; print(json.dumps(Record.model_json_schema(), ensure_ascii=False, indent=2, sort_keys=True))" > docs/record.schema.json
 
 lock: setup-dev  ## make both locks again from pyproject.toml
 	uv pip compile -q --upgrade --generate-hashes --no-header pyproject.toml -o requirements.lock

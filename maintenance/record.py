@@ -7,6 +7,7 @@ docs/record.schema.json (made from this model).
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -261,8 +262,10 @@ class Record(Strict):
         return {verdict: counts[verdict] for verdict in VERDICTS if verdict in counts}
 
 
-# Every word that the format itself uses.
-VOCABULARY = json.dumps(Record.model_json_schema())
+@cache
+def vocabulary() -> str:
+    """Every word that the format itself uses."""
+    return json.dumps(Record.model_json_schema())
 
 
 def to_bytes(value: BaseModel | dict[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ import json
 import re
 import urllib.parse
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from maintenance.errors import RefusedError
@@ -89,14 +89,14 @@ class Redactor:
             return self._mask("known_value") if str(value) in self._known else value
         return self.text(str(value))
 
-    def check(self, data: bytes, where: str, vocabulary: str = "") -> None:
+    def check(self, data: bytes, where: str, vocabulary: Callable[[], str] = str) -> None:
         """Refuse to sign bytes that still hold a known secret; the message never shows it.
 
-        vocabulary: text of the format itself. A secret that is one of its words ("host", "warning") is masked in
+        vocabulary: gives the text of the format itself. A secret that is one of its words ("host", "warning") is masked in
         every value, but its standing in the format betrays nothing.
         """
         text = _TOKEN.sub("", data.decode("utf-8", errors="replace"))
-        if any(form in text for form in self._known if form not in vocabulary):
+        if any(form in text and form not in vocabulary() for form in self._known):
             raise RefusedError(f"a known secret is still in {where}; it was not signed and not stored")
 
     def _named(self, key: str, item: Any) -> Any:

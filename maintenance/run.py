@@ -32,7 +32,6 @@ from maintenance.errors import CallError, MaintenanceError, RefusedError
 from maintenance.ledger import Book, Journal
 from maintenance.progress import Progress
 from maintenance.record import (
-    VOCABULARY,
     Clock,
     FileInfo,
     Operator,
@@ -41,6 +40,7 @@ from maintenance.record import (
     Remote,
     Source,
     to_bytes,
+    vocabulary,
 )
 from maintenance.redaction import SECRET_NAME, Redactor
 from maintenance.signing import Signer
@@ -165,7 +165,7 @@ def _open(prepared: _Run, progress: Progress) -> str:
             "source": source(prepared.book, site).model_dump(),
         }
         data = to_bytes(facts)
-        prepared.redactor.check(data, "open.json", VOCABULARY)
+        prepared.redactor.check(data, "open.json", vocabulary)
         book.append("open", prepared.name, {"open.json": data}, run=prepared.name, signer=prepared.signer)
         return _witness(prepared, book, progress, needed=True)
 
@@ -307,7 +307,7 @@ def _files(
     lines = journal.read()
     files["events.jsonl.gz"] = gzip.compress(lines, mtime=0)
     for path, data in [*files.items(), ("events.jsonl.gz", lines)]:
-        prepared.redactor.check(data if isinstance(data, bytes) else data.read_bytes(), path, VOCABULARY)
+        prepared.redactor.check(data if isinstance(data, bytes) else data.read_bytes(), path, vocabulary)
     if prepared.book.name == "inspect" and result.evidence:
         progress.say("writing the report")
         files |= _documents(prepared, record, result, files["record.json"], book, folder)

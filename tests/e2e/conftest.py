@@ -37,7 +37,9 @@ class Done:
         return lines[0]
 
 
-def call(*arguments: object, env: dict[str, str] | None = None, cwd: Path | None = None, user: str | None = None) -> Done:
+def call(
+    *arguments: object, env: dict[str, str] | None = None, cwd: Path | None = None, user: str | None = None
+) -> Done:
     """./runner.py with these arguments."""
     command = [str(REPOSITORY / "runner.py"), *map(str, arguments)]
     done = subprocess.run(

@@ -39,7 +39,10 @@ def site(tmp_path: Path) -> Iterator[Path]:
         (["run", "inspect", "--site", "self", "--set", "nonsense=1"], "has no variable 'nonsense'; it has: "),
         (["run", "inspect", "--site", "self", "--set", "nonsense"], "--set takes NAME=VALUE"),
         (["run", "inspect", "--site", "self", "--set", "inspection_limits=12"], "inspection_limits"),
-        (["run", "inspect", "--site", "self", "--vars", "/nonexistent.yml"], "/nonexistent.yml cannot be read"),
+        (
+            ["run", "inspect", "--site", "self", "--vars", "/nonexistent.yml"],
+            "/nonexistent.yml cannot be read",
+        ),
         (["verify", "/nonexistent"], "/nonexistent is not a ledger"),
         (["show", "99", "--ledger", "/nonexistent"], "no single entry '99'"),
     ],
@@ -53,7 +56,10 @@ def test_one_clear_line_and_exit_2(runner: Runner, tmp_path: Path, arguments: li
     assert not list(ledger.glob("0*"))
 
 
-@pytest.mark.parametrize("arguments", [[], ["run"], ["run", "inspect"], ["nonsense"], ["run", "inspect", "--site", "self", "--forks", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["run"], ["run", "inspect"], ["nonsense"], ["run", "inspect", "--site", "self", "--forks", "0"]],
+)
 def test_a_wrong_call_exits_2_with_the_usage(runner: Runner, arguments: list[str]) -> None:
     done = runner(*arguments)
     assert done.code == 2
@@ -71,7 +77,9 @@ def test_malformed_variables_are_named_with_their_line(
     runner: Runner, tmp_path: Path, file: str, text: str, said: str
 ) -> None:
     (tmp_path / file).write_text(text)
-    done = runner("run", "inspect", "--site", "self", "--ledger", tmp_path / "ledger", "--vars", tmp_path / file)
+    done = runner(
+        "run", "inspect", "--site", "self", "--ledger", tmp_path / "ledger", "--vars", tmp_path / file
+    )
     assert done.code == 2
     assert said in done.line
 
@@ -99,7 +107,9 @@ def test_a_malformed_site_is_named_with_its_line(
 
 def test_a_key_that_the_site_does_not_allow_is_refused(runner: Runner, site: Path, tmp_path: Path) -> None:
     for name in ("mine", "theirs"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True
+        )
     public = (tmp_path / "theirs.pub").read_text()
     (site / "allowed_signers").write_text(f'a@b namespaces="maintenance-record" {public}')
     (site / "site.yml").write_text(f"site: {site.name}\nprincipal: a@b\nkey: {tmp_path / 'mine'}\n")
@@ -143,7 +153,9 @@ def test_a_full_disk_during_the_run_loses_no_event_silently(tmp_path: Path, runn
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(small)], check=True)
     ledger = tmp_path / "ledger"
     try:
-        done = runner("run", "inspect", "--site", "self", "--ledger", ledger, "--json", env={"TMPDIR": str(small)})
+        done = runner(
+            "run", "inspect", "--site", "self", "--ledger", ledger, "--json", env={"TMPDIR": str(small)}
+        )
     finally:
         subprocess.run(["umount", str(small)], check=True)
     assert done.code != 0

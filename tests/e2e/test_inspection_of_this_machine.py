@@ -50,7 +50,11 @@ def test_stock_tools_alone_accept_every_entry(inspected: Path) -> None:
         signer = next(line for line in text.splitlines() if line.startswith("# signer ")).split()[-1]
         command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", signer, "-n", "maintenance-record"]
         subprocess.run(
-            [*command, "-s", str(entry / "MANIFEST.sig")], input=text, text=True, check=True, capture_output=True
+            [*command, "-s", str(entry / "MANIFEST.sig")],
+            input=text,
+            text=True,
+            check=True,
+            capture_output=True,
         )
 
 
@@ -60,7 +64,9 @@ def test_verify_and_verify_sh_agree_that_it_is_sound(inspected: Path, runner: Ru
     assert done.code == 0
     assert done.out.splitlines()[-1].startswith("sound: 3 entries")
     script = next(inspected.parent.glob("000001-genesis-*/verify.sh"))
-    checked = subprocess.run(["sh", str(script), str(inspected.parent)], capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        ["sh", str(script), str(inspected.parent)], capture_output=True, text=True, check=False
+    )
     assert checked.returncode == 0, checked.stdout
     assert "sound: 3 entries" in checked.stdout.splitlines()[-1]
 
@@ -82,7 +88,9 @@ def test_show_tells_the_entry_in_words_and_as_json(inspected: Path, runner: Runn
     assert json.loads(runner("show", inspected, "--json").out)["schema"] == "maintenance-record/1"
 
 
-def test_the_hospital_countersigns_and_the_ledger_stays_sound(runner: Runner, tmp_path: Path, inspected: Path) -> None:
+def test_the_hospital_countersigns_and_the_ledger_stays_sound(
+    runner: Runner, tmp_path: Path, inspected: Path
+) -> None:
     ledger = tmp_path / "ledger"
     shutil.copytree(inspected.parent, ledger)
     key = tmp_path / "hospital"
@@ -111,7 +119,9 @@ def test_the_hospital_countersigns_and_the_ledger_stays_sound(runner: Runner, tm
 def test_a_second_inspection_follows_the_first_one(runner: Runner, tmp_path: Path, inspected: Path) -> None:
     ledger = tmp_path / "ledger"
     shutil.copytree(inspected.parent, ledger)
-    done = runner("run", "inspect", "--site", "self", "--ledger", ledger, "--json", "--lang", "en", "--reason", "again")
+    done = runner(
+        "run", "inspect", "--site", "self", "--ledger", ledger, "--json", "--lang", "en", "--reason", "again"
+    )
     assert done.code == 0, done.err
     made = model.from_bytes((Path(done.json["entry"]) / "record.json").read_bytes())
     first = model.from_bytes((inspected / "record.json").read_bytes())
@@ -137,10 +147,25 @@ def test_an_unprivileged_user_gets_unknown_where_root_is_needed(tmp_path: Path) 
         target.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True)
     subprocess.run(["chown", "-R", f"{nobody.pw_uid}:{nobody.pw_gid}", str(home)], check=True)
-    command = [str(copy / ".venv/bin/python"), str(copy / "runner.py"), "run", "inspect", "--site", "self", "--json"]
+    command = [
+        str(copy / ".venv/bin/python"),
+        str(copy / "runner.py"),
+        "run",
+        "inspect",
+        "--site",
+        "self",
+        "--json",
+    ]
     environment = {"HOME": str(home), "PATH": os.environ["PATH"], "USER": "nobody", "LANG": "C.UTF-8"}
     done = subprocess.run(
-        command, capture_output=True, text=True, user="nobody", group=nobody.pw_gid, extra_groups=[], env=environment, cwd=home
+        command,
+        capture_output=True,
+        text=True,
+        user="nobody",
+        group=nobody.pw_gid,
+        extra_groups=[],
+        env=environment,
+        cwd=home,
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -152,7 +177,16 @@ def test_an_unprivileged_user_gets_unknown_where_root_is_needed(tmp_path: Path) 
 
 def test_ctrl_c_ends_the_run_and_leaves_a_cancelled_record(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
-    command = [str(REPOSITORY / "runner.py"), "run", "inspect", "--site", "self", "--ledger", str(ledger), "--json"]
+    command = [
+        str(REPOSITORY / "runner.py"),
+        "run",
+        "inspect",
+        "--site",
+        "self",
+        "--ledger",
+        str(ledger),
+        "--json",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     for line in process.stderr:
@@ -167,7 +201,12 @@ def test_ctrl_c_ends_the_run_and_leaves_a_cancelled_record(tmp_path: Path) -> No
 
 
 def test_by_hand_it_works_too_and_warns_that_there_is_no_record() -> None:
-    command = [str(REPOSITORY / ".venv/bin/ansible-playbook"), "-i", "inventories/self", "playbooks/inspect.yml"]
+    command = [
+        str(REPOSITORY / ".venv/bin/ansible-playbook"),
+        "-i",
+        "inventories/self",
+        "playbooks/inspect.yml",
+    ]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "leaves no maintenance record" in " ".join(done.stderr.split())
@@ -175,7 +214,17 @@ def test_by_hand_it_works_too_and_warns_that_there_is_no_record() -> None:
 
 def test_two_runs_at_once_both_land(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
-    command = [str(REPOSITORY / "runner.py"), "run", "inspect", "--site", "self", "--ledger", str(ledger), "--json", "--quiet"]
+    command = [
+        str(REPOSITORY / "runner.py"),
+        "run",
+        "inspect",
+        "--site",
+        "self",
+        "--ledger",
+        str(ledger),
+        "--json",
+        "--quiet",
+    ]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [json.loads(process.communicate()[0]) for process in running]
     assert [one["outcome"] for one in told] == ["succeeded", "succeeded"]
@@ -188,8 +237,19 @@ def test_two_runs_at_once_both_land(tmp_path: Path) -> None:
 @pytest.mark.parametrize("round_number", range(6))
 def test_killed_at_some_moment_the_next_run_says_so(tmp_path: Path, round_number: int) -> None:
     ledger = tmp_path / "ledger"
-    command = [str(REPOSITORY / "runner.py"), "run", "inspect", "--site", "self", "--ledger", str(ledger), "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    command = [
+        str(REPOSITORY / "runner.py"),
+        "run",
+        "inspect",
+        "--site",
+        "self",
+        "--ledger",
+        str(ledger),
+        "--json",
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert process.stderr
     for number, _line in enumerate(process.stderr):
         if number == round_number:  # each round dies at another line of its progress
