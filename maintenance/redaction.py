@@ -92,7 +92,7 @@ class Redactor:
     def check(self, data: bytes, where: str, vocabulary: Callable[[], str] = str) -> None:
         """Refuse to sign bytes that still hold a known secret; the message never shows it.
 
-        vocabulary: gives the text of the format itself. A secret that is one of its words ("host", "warning") is masked in
+        vocabulary: gives the text of the format itself. A secret that is a word of it ("host", "warning") is masked in
         every value, but its standing in the format betrays nothing.
         """
         text = _TOKEN.sub("", data.decode("utf-8", errors="replace"))
