@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ def up(lab: Lab, names: Iterable[str] = (), *, bare: bool = False) -> dict[str, 
     hosts = check_hosts(names)
     require_root()
     started = time.monotonic()
-    with base.locked(lab.state / "lock", f"lab {lab.name} is being changed"):
+    with base.locked(lab.lock, f"lab {lab.name} is being changed"):
         new = [name for name in hosts if host.nspawn_pid(lab, name) is None]
         try:
             trees = {release: base.ensure(release) for release in {HOSTS[name].release for name in new}}
@@ -31,9 +32,7 @@ def up(lab: Lab, names: Iterable[str] = (), *, bare: bool = False) -> dict[str, 
             with ThreadPoolExecutor() as pool:
                 list(pool.map(lambda name: start_new(lab, name, trees[HOSTS[name].release]), new))
                 write_known_hosts(lab)
-                states = dict(
-                    zip(hosts, pool.map(lambda name: remote.wait_ready(lab, name), hosts), strict=True)
-                )
+                states = dict(zip(hosts, pool.map(lambda name: wait_ready(lab, name), hosts), strict=True))
             print(f"lab: {', '.join(hosts)} answer after {time.monotonic() - started:.0f} s", flush=True)
             if not bare and new:
                 provision(lab, write_inventory(lab), running(lab))
@@ -58,7 +57,7 @@ def down(lab: Lab, names: Iterable[str] = ()) -> None:
     require_root()
     wanted = list(names)
     hosts = check_hosts(wanted) if wanted else list(HOSTS)
-    with base.locked(lab.state / "lock", f"lab {lab.name} is being changed"):
+    with base.locked(lab.lock, f"lab {lab.name} is being changed"):
         remove(lab, hosts)
 
 
@@ -75,6 +74,7 @@ def remove(lab: Lab, hosts: list[str]) -> None:
         write_known_hosts(lab)
     else:
         network.remove_bridge(lab)
+        shutil.rmtree(lab.state, ignore_errors=True)
 
 
 def cut_power(lab: Lab, name: str) -> None:
@@ -103,7 +103,12 @@ def boot(lab: Lab, name: str) -> str:
         network.ensure_bridge(lab)
         host.mount(lab, name)
         host.boot(lab, name)
-    return remote.wait_ready(lab, name)
+    return wait_ready(lab, name)
+
+
+def wait_ready(lab: Lab, name: str) -> str:
+    """Wait for a host that was started; fail at once if it ended."""
+    return remote.wait_ready(lab, name, alive=lambda: host.alive(lab, name))
 
 
 def status(lab: Lab) -> dict[str, str]:
@@ -180,7 +185,9 @@ def keep_consoles(lab: Lab, hosts: list[str]) -> None:
     for name in hosts:
         log = lab.folder(name) / "console.log"
         if log.exists() and lab.keys.is_dir():
-            shutil.copy(log, lab.keys / f"{name}.console.log")
+            kept = lab.keys / f"{name}.console.log"
+            shutil.copy(log, kept)
+            print(f"lab: the console of {name} is kept in {kept}", file=sys.stderr)
 
 
 def require_root() -> None:

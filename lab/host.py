@@ -16,6 +16,17 @@ from lab.shell import LabError, run, wait_until
 FILES = REPOSITORY / "lab" / "files"
 ENABLED = {"database": ["postgresql.service"], "gateway": ["nginx.service"]}
 
+# No gateway: nothing outside can be reached, not even by mistake. No router advertisements: networkd
+# would wait twelve seconds for one before it called the network configured.
+NETWORK = """\
+[Match]
+Name=host0
+
+[Network]
+Address={address}
+IPv6AcceptRA=no
+"""
+
 # nspawn ends with 133 when the host reboots: start it again, as a computer would start again.
 SUPERVISOR = 'until "$@"; do [ $? -eq 133 ] || exit; done'
 
@@ -34,10 +45,7 @@ def create(lab: Lab, host: str, base: Path) -> None:
     (root / "etc/hosts").write_text(hosts_file(lab))
     (root / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
     network = root / "etc/systemd/network/10-host0.network"
-    # No gateway: nothing outside can be reached, not even by mistake.
-    network.write_text(
-        f"[Match]\nName=host0\n\n[Network]\nAddress={lab.address(host)}/{lab.subnet.prefixlen}\n"
-    )
+    network.write_text(NETWORK.format(address=f"{lab.address(host)}/{lab.subnet.prefixlen}"))
     keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{host}"]
     run([*keygen, "-f", root / "etc/ssh/ssh_host_ed25519_key"])
     for unit in ENABLED.get(HOSTS[host].group, []):
@@ -94,16 +102,15 @@ def mount(lab: Lab, host: str) -> None:
 
 def boot(lab: Lab, host: str) -> None:
     """Start the host; it goes on without us."""
+    # A power cut leaves the old link for a moment; its name would still be taken.
+    run(["ip", "link", "delete", "dev", f"vb-{lab.machine(host)}"], check=False)
     argv = [
-        "systemd-nspawn",
-        "--quiet",
-        "--register=no",
-        "--keep-unit",
-        "--resolv-conf=off",
-        "--timezone=off",
+        *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
+        *(machine_option(lab, host), f"--hostname={host}", f"--directory={lab.root(host)}"),
+        *(f"--network-bridge={lab.bridge}", "--resolv-conf=off", "--timezone=off"),
+        # What a Debian server has; D-Bus and PostgreSQL ask for more than a small session allows.
+        "--rlimit=NOFILE=1024:524288",
     ]
-    argv += [f"--machine={lab.machine(host)}", f"--hostname={host}", f"--directory={lab.root(host)}"]
-    argv += [f"--network-bridge={lab.bridge}", "--boot"]
     supervised = ["sh", "-c", SUPERVISOR, lab.machine(host), *cgroup.inside(lab.scope(host), argv)]
     with (lab.folder(host) / "console.log").open("ab") as console:
         subprocess.Popen(
@@ -116,23 +123,35 @@ def boot(lab: Lab, host: str) -> None:
         )
 
 
+def machine_option(lab: Lab, host: str) -> str:
+    """The word of a command line that tells this host's processes from all others."""
+    return f"--machine={lab.machine(host)}"
+
+
+def alive(lab: Lab, host: str) -> bool:
+    """Whether the host runs, or its supervisor is about to start it again after a reboot."""
+    return bool(processes(lab, host, ("sh", "systemd-run", "systemd-nspawn")))
+
+
 def nspawn_pid(lab: Lab, host: str) -> int | None:
     """The host's systemd-nspawn by its command line: a kept pid could be another process by now."""
+    # nspawn's helpers carry the same command line for a moment; the oldest is the parent.
+    return min(processes(lab, host, ("systemd-nspawn",)), default=None)
+
+
+def processes(lab: Lab, host: str, programs: tuple[str, ...]) -> list[int]:
+    """The processes of one of these programs whose command line names the host's machine."""
     found = []
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and is_nspawn(entry, f"--machine={lab.machine(host)}"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if Path(words[0]).name in programs and machine_option(lab, host) in words:
             found.append(int(entry.name))
-    # nspawn's helpers carry the same command line for a moment; the oldest is the parent.
-    return min(found, default=None)
-
-
-def is_nspawn(process: Path, machine: str) -> bool:
-    """Whether a folder of /proc is a systemd-nspawn of that machine."""
-    try:
-        words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return False
-    return Path(words[0]).name == "systemd-nspawn" and machine in words
+    return found
 
 
 def stop(lab: Lab, host: str, seconds: float = 30) -> bool:

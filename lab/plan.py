@@ -82,6 +82,11 @@ class Lab:
         return STATE / self.name
 
     @property
+    def lock(self) -> Path:
+        """Held while hosts of this lab are made or removed; it is no part of the lab's disk."""
+        return Path("/run/lock") / f"dialysis-lab-{self.name}"
+
+    @property
     def keys(self) -> Path:
         """Where the lab's ssh key and known hosts are: in the checkout, ignored by git."""
         return REPOSITORY / "var" / ("lab" if self.name == "lab" else f"lab-{self.name}")

@@ -6,6 +6,7 @@ import shlex
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 
 from lab.plan import ACCOUNT, Lab
 from lab.shell import LabError, last_line, run, ssh_failed, wait_until
@@ -50,12 +51,16 @@ def answers(lab: Lab, host: str) -> bool:
         return False
 
 
-def wait_ready(lab: Lab, host: str, seconds: float = 90) -> str:
+def wait_ready(lab: Lab, host: str, alive: Callable[[], bool], seconds: float = 90) -> str:
     """Wait until the engineer gets in and systemd has finished booting; the state that it reports."""
+    log = lab.folder(host) / "console.log"
     deadline = time.monotonic() + seconds
     reply: list[subprocess.CompletedProcess[str]] = []
 
     def booted() -> bool:
+        if not alive():
+            message = last_line(log.read_text(errors="replace")) if log.exists() else "no console"
+            raise LabError(f"{host} ended while it booted: {message}")
         if answers(lab, host):
             left = max(5.0, deadline - time.monotonic())
             # pam_nologin turns everybody away until the boot is far enough: then ssh itself fails.
@@ -64,7 +69,5 @@ def wait_ready(lab: Lab, host: str, seconds: float = 90) -> str:
 
     if not wait_until(booted, seconds, interval=0.2):
         message = last_line(reply[-1].stderr) if reply else "the ssh port does not answer"
-        raise LabError(
-            f"{host} was not ready after {seconds:.0f} s: {message}; see {lab.folder(host)}/console.log"
-        )
+        raise LabError(f"{host} was not ready after {seconds:.0f} s: {message}; its console: {log}")
     return reply[-1].stdout.strip()
