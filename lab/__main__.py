@@ -8,7 +8,7 @@ import signal
 import sys
 from types import FrameType
 
-from lab import builder, remote
+from lab import builder, faults, remote
 from lab.plan import DEFAULT_HOSTS, Lab
 from lab.shell import LabError
 
@@ -34,7 +34,17 @@ def parser() -> argparse.ArgumentParser:
     ssh.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     inventory = commands.add_parser("inventory", help="print an inventory (default: of the running hosts)")
     inventory.add_argument("hosts", nargs="*", metavar="HOST")
+    fault = commands.add_parser("fault", help="plant a fault, or take it back", epilog=fault_list())
+    fault.formatter_class = argparse.RawDescriptionHelpFormatter
+    fault.add_argument("name", metavar="NAME", choices=list(faults.FAULTS))
+    fault.add_argument("host", metavar="HOST")
+    fault.add_argument("--undo", action="store_true", help="take it back")
     return top
+
+
+def fault_list() -> str:
+    """The faults, one a line."""
+    return "\n".join(f"{name:22}{fault.text}" for name, fault in faults.FAULTS.items())
 
 
 def dispatch(arguments: argparse.Namespace) -> int:
@@ -57,6 +67,9 @@ def dispatch(arguments: argparse.Namespace) -> int:
     elif command == "ssh":
         line = remote.ssh_command(lab, arguments.host)
         os.execvp(line[0], [*line, *arguments.words])  # noqa: S606  (becomes ssh; there is no shell)
+    elif command == "fault":
+        act = faults.take_back if arguments.undo else faults.plant
+        act(lab, arguments.name, arguments.host)
     elif command == "inventory":
         print(builder.inventory_yaml(lab, arguments.hosts or None), end="")
     return 0

@@ -154,6 +154,16 @@ def processes(lab: Lab, host: str, programs: tuple[str, ...]) -> list[int]:
     return found
 
 
+def init_pid(lab: Lab, host: str) -> int | None:
+    """The host's own process 1, as this computer numbers it."""
+    for pid in cgroup.members(lab.scope(host)):
+        status = Path(f"/proc/{pid}/status").read_text()
+        numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
+        if len(numbers) > 1 and numbers[-1] == "1":
+            return pid
+    return None
+
+
 def stop(lab: Lab, host: str, seconds: float = 30) -> bool:
     """An orderly power-off; a host that does not follow loses its power. True if it followed."""
     pid = nspawn_pid(lab, host)

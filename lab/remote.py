@@ -25,7 +25,16 @@ def ssh_command(lab: Lab, host: str) -> list[str]:
 def attempt(lab: Lab, host: str, script: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     """Run a bash script as root on a host; the caller looks at the result."""
     command = f"sudo --non-interactive bash -euo pipefail -c {shlex.quote(script)}"
-    return run([*ssh_command(lab, host), command], check=False, timeout=seconds, stdin=subprocess.DEVNULL)
+    argv = [*ssh_command(lab, host), command]
+    replies: list[subprocess.CompletedProcess[str]] = []
+
+    def connected() -> bool:
+        replies.append(run(argv, check=False, timeout=seconds, stdin=subprocess.DEVNULL))
+        # An sshd that reloads its configuration listens to nobody for a moment.
+        return not (ssh_failed(replies[-1]) and "Connection refused" in replies[-1].stderr)
+
+    wait_until(connected, 3)
+    return replies[-1]
 
 
 def as_root(lab: Lab, host: str, script: str, seconds: float = 120) -> str:
