@@ -1,0 +1,48 @@
+"""A lab of another name as a site of runner.py: inventories/test_NAME, which git ignores.
+
+Used by molecule and by tests: `python -m lab.site up HOST,HOST` and `python -m lab.site down`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import yaml
+
+from lab import builder
+from lab.plan import REPOSITORY, Lab, check_hosts, inventory
+
+
+def folder(lab: Lab) -> Path:
+    """Where the site is."""
+    return REPOSITORY / "inventories" / f"test_{lab.name}"
+
+
+def describe(lab: Lab, hosts: list[str]) -> Path:
+    """Write the site: the hosts with their connections, and the variables of inventories/lab."""
+    site = folder(lab)
+    shutil.rmtree(site, ignore_errors=True)
+    shutil.copytree(REPOSITORY / "inventories" / "lab" / "group_vars", site / "group_vars")
+    (site / "hosts.yml").write_text(yaml.safe_dump(inventory(lab, hosts), sort_keys=False))
+    text = (REPOSITORY / "inventories" / "lab" / "site.yml").read_text()
+    (site / "site.yml").write_text(text.replace("site: lab\n", f"site: {site.name}\n"))
+    return site
+
+
+def main(arguments: list[str]) -> int:
+    """Start the hosts and describe them, or stop and forget them."""
+    lab = Lab.from_environment()
+    if arguments[:1] == ["up"]:
+        hosts = check_hosts(arguments[1].split(",") if arguments[1:] else [])
+        states = builder.up(lab, hosts)
+        print(describe(lab, hosts))
+        return 0 if set(states.values()) == {"running"} else 1
+    builder.down(lab)
+    shutil.rmtree(folder(lab), ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
