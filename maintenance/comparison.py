@@ -16,6 +16,7 @@ from maintenance.record import Comparison, Finding, OpenIssue, Record
 DUE_DAYS: Mapping[str, int] = {"critical": 7, "warning": 30, "advice": 90}
 
 _ACT = ("fail", "partial")
+_JUDGED = ("pass", "partial", "fail", "waived", "not_applicable")
 _ORDER = {"critical": 0, "warning": 1, "advice": 2}
 _STATES = {"open": 0, "unknown": 1, "new": 2, "closed": 3}
 _Key = tuple[str, str, str]
@@ -101,9 +102,15 @@ def _settled(issue: OpenIssue, findings: Sequence[Finding]) -> bool:
     """Whether the rule was really judged again and the subject is no longer among what fails.
 
     Passing subjects are folded into one finding with another subject, so a subject that is absent beside a
-    judged finding of its rule passes now or is gone. No finding of the rule, or none but unknown and manual
-    ones, settles nothing.
+    judged finding of its rule passes now or is gone. That holds only where every subject has a name: the judge
+    says `#3` of an item that it could not name and `> 1000` of a list that was cut. A waiver settles: nobody
+    has to act; when it ends, the problem is new.
     """
     of_rule = [finding for finding in findings if finding.id == issue.id]
     exact = [finding for finding in of_rule if finding.subject == issue.subject]
-    return any(finding.verdict not in ("unknown", "manual") for finding in exact or of_rule)
+    if exact:
+        return any(finding.verdict in _JUDGED for finding in exact)
+    nameless = any(
+        finding.verdict == "unknown" and finding.subject.startswith(("#", ">")) for finding in of_rule
+    )
+    return not nameless and any(finding.verdict in _JUDGED for finding in of_rule)

@@ -58,6 +58,11 @@ def test_a_problem_that_stays_keeps_its_first_day_and_its_due_date_and_takes_the
         ([finding(subject="/var", verdict="unknown"), finding(subject="2")], "unknown"),
         ([finding(subject="db1", verdict="unknown", actual="df 超时")], "unknown"),
         ([finding(subject="/var", verdict="manual")], "unknown"),
+        ([finding(subject="#2", verdict="unknown"), finding(subject="2")], "unknown"),  # it may be that one
+        (
+            [finding(subject="> 1000", verdict="unknown"), finding(subject="2")],
+            "unknown",
+        ),  # or beyond the cut
         ([finding(id="HOST-FS-02", subject="/var")], "unknown"),  # its rule was not judged
         ([], "unknown"),
     ],
