@@ -22,25 +22,45 @@ def up(lab: Lab, names: Iterable[str] = (), *, bare: bool = False) -> dict[str, 
     """Bring hosts up and return what systemd says of each. Hosts that run already are left as they are."""
     hosts = check_hosts(names)
     require_root()
-    started = time.monotonic()
     with base.locked(lab.lock, f"lab {lab.name} is being changed"):
         new = [name for name in hosts if host.nspawn_pid(lab, name) is None]
         try:
-            trees = {release: base.ensure(release) for release in {HOSTS[name].release for name in new}}
-            network.ensure_bridge(lab)
-            make_key(lab)
-            with ThreadPoolExecutor() as pool:
-                list(pool.map(lambda name: start_new(lab, name, trees[HOSTS[name].release]), new))
-                write_known_hosts(lab)
-                states = dict(zip(hosts, pool.map(lambda name: wait_ready(lab, name), hosts), strict=True))
-            print(f"lab: {', '.join(hosts)} answer after {time.monotonic() - started:.0f} s", flush=True)
-            if not bare and new:
-                provision(lab, write_inventory(lab), running(lab))
+            states = start_all(lab, hosts, new)
         except BaseException:
             keep_consoles(lab, new)
             remove(lab, new)
             raise
+        if not bare:
+            try:
+                provision_all(lab)
+            except KeyboardInterrupt:
+                remove(lab, new)
+                raise
     return states
+
+
+def start_all(lab: Lab, hosts: list[str], new: list[str]) -> dict[str, str]:
+    """Make and start the new ones of these hosts, side by side, and wait for all."""
+    started = time.monotonic()
+    trees = {release: base.ensure(release) for release in {HOSTS[name].release for name in new}}
+    network.ensure_bridge(lab)
+    make_key(lab)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: start_new(lab, name, trees[HOSTS[name].release]), new))
+        write_known_hosts(lab)
+        states = dict(zip(hosts, pool.map(lambda name: wait_ready(lab, name), hosts), strict=True))
+    print(f"lab: {', '.join(hosts)} answer after {time.monotonic() - started:.0f} s", flush=True)
+    return states
+
+
+def provision_all(lab: Lab) -> None:
+    """Provision the running hosts, unless each of them has been. A failure leaves them up, to be looked at."""
+    hosts = running(lab)
+    marks = [lab.folder(name) / "provisioned" for name in hosts]
+    if not all(mark.exists() for mark in marks):
+        provision(lab, write_inventory(lab), hosts)
+        for mark in marks:
+            mark.touch()
 
 
 def start_new(lab: Lab, name: str, tree: Path) -> None:

@@ -27,6 +27,15 @@ Address={address}
 IPv6AcceptRA=no
 """
 
+# Archiving can only be switched on by a restart: it is on from the start, and throws the WAL away until
+# lab/provision_backup.yml has given it somewhere to go.
+POSTGRESQL = """\
+listen_addresses = '*'
+lc_messages = 'C.UTF-8'
+archive_mode = on
+archive_command = '/bin/true'
+"""
+
 # nspawn ends with 133 when the host reboots: start it again, as a computer would start again.
 SUPERVISOR = 'until "$@"; do [ $? -eq 133 ] || exit; done'
 
@@ -68,8 +77,8 @@ def create_cluster(root: Path) -> None:
     version = sorted(path.name for path in (root / "usr/lib/postgresql").iterdir())[-1]
     argv: list[str | Path] = ["chroot", root, "pg_createcluster", version, "main", "--locale=zh_CN.UTF-8"]
     run([*argv, "--", "--data-checksums"])
-    settings = root / f"etc/postgresql/{version}/main/conf.d/hospital.conf"
-    settings.write_text("listen_addresses = '*'\nlc_messages = 'C.UTF-8'\n")
+    settings = root / f"etc/postgresql/{version}/main/conf.d/10-hospital.conf"
+    settings.write_text(POSTGRESQL)
     settings.chmod(0o644)
 
 
