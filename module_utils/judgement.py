@@ -104,7 +104,7 @@ def _judge_rule(rule: Rule, case: Case) -> list[Finding]:
             return [_finding(rule, case, "not_applicable", "", case.word("not_applicable"))]
         items, cut = _items(rule.expressions.get("each"), case)
     except Exception as error:  # whatever a value does to an expression is a verdict and not a crash
-        return [_finding(rule, case, "unknown", "", _reason(error, rule.probe, case))]
+        return [_finding(rule, case, "unknown", "", _reason(error, rule.probe, case, case.variables))]
     if items is None:
         return [_judge_item(rule, case, case.variables)]
     findings = [
@@ -129,7 +129,7 @@ def _judge_item(rule: Rule, case: Case, variables: dict[str, Any], position: int
         actual = _text(rule.expressions["actual"](variables))
         expected = _text(rule.expressions["expected"](variables))
     except Exception as error:
-        return _finding(rule, case, "unknown", subject, _reason(error, rule.probe, case))
+        return _finding(rule, case, "unknown", subject, _reason(error, rule.probe, case, variables))
     return _finding(rule, case, verdict, subject, actual, expected)
 
 
@@ -238,18 +238,24 @@ def _unread_probe(name: str, case: Case) -> str | None:
     return None
 
 
-def _reason(error: Exception, probe: str, case: Case) -> str:
+def _reason(error: Exception, probe: str, case: Case, variables: dict[str, Any]) -> str:
     """Why a value could not be judged: the snapshot's own reason for its absence where there is one."""
     if isinstance(error, UndefinedError):
         name = str(error.message)
         unread = case.variables["probes"].get(probe, {}).get("unread") or {}
         for key, reason in unread.items():
-            if name in re.split(r"[.\[\]/]", str(key)):
+            if name in re.split(r"[.\[\]/]", str(key)) or str(key) in _names(variables.get("item")):
                 return f"{key}: {reason}"
         return case.word("absent", name)
     if isinstance(error, NotBooleanError):
         return case.word("not_boolean")
     return f"{type(error).__name__}: {error}"
+
+
+def _names(item: Any) -> set[str]:
+    """What an element that was not read may be called in `unread`: by one of its texts, or by all of them."""
+    texts = [value for value in item.values() if isinstance(value, str)] if isinstance(item, Mapping) else []
+    return {*texts[:8], "/".join(texts[:8])}
 
 
 class NotBooleanError(TypeError):

@@ -103,6 +103,18 @@ def test_an_absent_value_takes_its_reason_from_unread(key):
     assert (finding["verdict"], finding["actual"]) == ("unknown", f"{key}: needs root")
 
 
+@pytest.mark.parametrize(
+    "item, key", [({"mount": "/srv"}, "/srv"), ({"host": "a", "mount": "/srv"}, "a//srv")]
+)
+def test_an_element_that_was_not_read_keeps_its_place_and_its_reason(item, key):
+    shot = snapshot(
+        {"filesystems": {"mounts": [item, {"mount": "/", "used_percent": 5}]}}, {key: "stale handle"}
+    )
+    findings = judged(RULE, shot)
+    assert [(f["verdict"], f["subject"]) for f in findings] == [("pass", "1 items"), ("unknown", "/srv")]
+    assert findings[1]["actual"] == f"{key}: stale handle"
+
+
 def test_an_absent_value_without_a_reason_is_named():
     (finding,) = judged(RULE, snapshot({"filesystems": {"mounts": [{"mount": "/"}]}}))
     assert (finding["verdict"], finding["actual"]) == ("unknown", "the snapshot has no used_percent")
