@@ -50,7 +50,6 @@ class Settings(BaseModel):
     allowed_signers: str = "allowed_signers"
     revoked: str = "revoked"
     witness: WitnessSettings | None = None
-    orders: Literal["required", "optional"] = "required"
     remote: str = "directly"
     due_days: dict[Literal["critical", "warning", "advice"], int] = {
         "critical": 7,

@@ -20,7 +20,7 @@ def site(tmp_path: Path) -> Iterator[Path]:
     folder = SITES / "test_bad_input"
     folder.mkdir()
     (folder / "hosts.yml").write_text("servers:\n  hosts:\n    localhost:\n      ansible_connection: local\n")
-    (folder / "site.yml").write_text("site: test_bad_input\nself_issued_key: true\norders: optional\n")
+    (folder / "site.yml").write_text("site: test_bad_input\nself_issued_key: true\n")
     try:
         yield folder
     finally:
