@@ -69,7 +69,9 @@ def read(
 ) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
     """What the module says, findings by id."""
     paths = {"store": str(root / "store"), "configuration": str(root / "conf")}
-    state, evidence = info.read_witness({"site": SITE, "account": ME, "language": language, **paths})
+    state, evidence = info.read_witness(
+        {"site": SITE, "account": ME, "language": language, "judge": True, **paths}
+    )
     return state, {finding["id"]: finding for finding in evidence}
 
 
