@@ -1,0 +1,333 @@
+"""Probes of accounts: users, passwords' states (never a hash), groups, logins, sudo, ssh keys."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import stat
+import struct
+import time
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+
+from ansible.module_utils.snapshot_host import Host, UnreadError
+from ansible.module_utils.snapshot_text import bounded, content_lines, epoch, instant, integer, present
+
+_MAXIMUM = 2000
+_NO_SHELL = ("nologin", "false", "sync", "halt", "shutdown", "true", "git-shell")
+_ALGORITHMS = {
+    "1": "md5", "2": "bcrypt", "2a": "bcrypt", "2b": "bcrypt", "2y": "bcrypt", "3": "nt", "5": "sha256", "6": "sha512",
+    "7": "scrypt", "y": "yescrypt", "gy": "gost-yescrypt", "md5": "sunmd5", "sm3": "sm3",
+}  # fmt: skip
+_ADMIN_GROUPS = ("sudo", "wheel", "admin", "root")
+_DAY = 86400
+
+
+def accounts(host: Host) -> Dict[str, Any]:
+    """Users with the state of their passwords, groups, last logins. What is a hash is never kept."""
+    users, foreign = parse_passwd(host.read("/etc/passwd"))
+    groups = parse_group(host.read("/etc/group"))
+    with host.noting("password"):
+        states = parse_shadow(host.read("/etc/shadow"))
+        for user in users:
+            user["password"] = states.get(user["name"], {"state": "none"})
+    with host.noting("last_login"):
+        last = _last_logins(host, users)
+        for user in users:
+            user.update(present(last_login=instant(last.get(user["uid"]))))
+    for user in users:
+        user["groups"] = sorted(group["name"] for group in groups if _member(user, group))
+        user["administrator"] = user["uid"] == 0 or bool(set(user["groups"]) & set(_ADMIN_GROUPS))
+        user.update(_home(host, user))
+    return {
+        **bounded("users", users, _MAXIMUM),
+        **bounded("groups", groups, _MAXIMUM),
+        "uid_zero": [user["name"] for user in users if user["uid"] == 0],
+        "duplicate_names": _repeated(user["name"] for user in users),
+        "duplicate_uids": _repeated(str(user["uid"]) for user in users),
+        "unshadowed": [user["name"] for user in users if not user["shadowed"]],
+        "directory_entries": foreign,
+    }
+
+
+def parse_passwd(text: str) -> Tuple[List[Dict[str, Any]], int]:
+    """The users of /etc/passwd, and how many lines only refer to a directory service (+, -)."""
+    users, foreign = [], 0
+    for line in text.splitlines():
+        fields = line.split(":")
+        if line.startswith(("+", "-")):
+            foreign += 1
+            continue
+        if len(fields) < 7 or not fields[2].isdigit() or not fields[3].isdigit():
+            continue
+        shell = fields[6].strip()
+        users.append(
+            {
+                "name": fields[0],
+                "uid": int(fields[2]),
+                "gid": int(fields[3]),
+                "home": fields[5],
+                "shell": shell,
+                "login": shell.rsplit("/", 1)[-1] not in _NO_SHELL,
+                "shadowed": fields[1] in ("x", "*", "!", "!!"),
+            }
+        )
+    return users, foreign
+
+
+def parse_group(text: str) -> List[Dict[str, Any]]:
+    """The groups of /etc/group."""
+    rows = (line.split(":") for line in text.splitlines())
+    return [
+        {"name": row[0], "gid": int(row[2]), "members": [name for name in row[3].strip().split(",") if name]}
+        for row in rows
+        if len(row) >= 4 and row[2].isdigit()
+    ]
+
+
+def parse_shadow(text: str) -> Dict[str, Dict[str, Any]]:
+    """State, algorithm and ages by user. The second field is looked at and dropped."""
+    found = {}
+    for line in text.splitlines():
+        fields = (line.split(":") + [""] * 9)[:9]
+        state, algorithm = password_state(fields[1])
+        changed, expires = integer(fields[2]), integer(fields[7])
+        found[fields[0]] = present(
+            state=state,
+            algorithm=algorithm,
+            changed=instant(changed * _DAY) if changed else None,
+            must_change=True if fields[2] == "0" else None,
+            minimum_days=integer(fields[3]),
+            maximum_days=integer(fields[4]),
+            warning_days=integer(fields[5]),
+            inactive_days=integer(fields[6]),
+            account_expires=instant(expires * _DAY) if expires is not None else None,
+        )
+    return found
+
+
+def password_state(field: str) -> Tuple[str, Optional[str]]:
+    """(empty | locked | none | set, name of the algorithm): all that may leave this function."""
+    if field == "":
+        return "empty", None
+    body = field.lstrip("!*")
+    if not body or body in ("LK", "NP"):
+        return ("locked" if field.startswith("!") and field not in ("!", "!!", "!*") else "none"), None
+    parts = body.split("$")
+    if len(parts) >= 3 and parts[0] == "":
+        algorithm = _ALGORITHMS.get(parts[1], "unknown")
+    else:
+        algorithm = "des" if len(body) == 13 else "unknown"
+    return ("locked" if field.startswith(("!", "*")) else "set"), algorithm
+
+
+def _member(user: Dict[str, Any], group: Dict[str, Any]) -> bool:
+    return group["gid"] == user["gid"] or user["name"] in group["members"]
+
+
+def _repeated(values: Iterator[str]) -> List[str]:
+    seen: Set[str] = set()
+    twice: Set[str] = set()
+    for value in values:
+        (twice if value in seen else seen).add(value)
+    return sorted(twice)
+
+
+def _home(host: Host, user: Dict[str, Any]) -> Dict[str, Any]:
+    """Mode of a person's home folder, and whether it is theirs."""
+    if not user["login"] or not user["home"].startswith("/") or user["home"] == "/":
+        return {}
+    try:
+        status = host.status(user["home"])
+    except UnreadError:
+        return {}
+    return {"home_mode": "%04o" % stat.S_IMODE(status.st_mode), "home_owned": status.st_uid == user["uid"]}
+
+
+def _last_logins(host: Host, users: List[Dict[str, Any]]) -> Dict[int, float]:
+    if host.exists("/var/lib/lastlog/lastlog2.db"):
+        return _lastlog2(
+            host.root + "/var/lib/lastlog/lastlog2.db", {user["name"]: user["uid"] for user in users}
+        )
+    size = struct.calcsize("=I32s256s")
+    found = {}
+    status = host.status("/var/log/lastlog")
+    try:
+        with open(host.root + "/var/log/lastlog", "rb") as file:
+            for user in users:
+                if (
+                    user["uid"] + 1
+                ) * size <= status.st_size:  # the file is sparse: one record is read at its place
+                    file.seek(user["uid"] * size)
+                    seconds = struct.unpack("=I32s256s", file.read(size))[0]
+                    if seconds:
+                        found[user["uid"]] = float(seconds)
+    except OSError as error:
+        raise host.reason(error, "/var/log/lastlog") from None
+    return found
+
+
+def _lastlog2(path: str, uids: Dict[str, int]) -> Dict[int, float]:
+    try:
+        import sqlite3
+    except ImportError:
+        raise UnreadError("this Python cannot read lastlog2.db (no sqlite3)") from None
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+        rows = connection.execute("SELECT Name, Time FROM Lastlog2").fetchall()
+        connection.close()
+    except sqlite3.Error as error:
+        raise UnreadError(f"lastlog2.db: {error}") from None
+    return {uids[name]: float(when) for name, when in rows if name in uids and when}
+
+
+def logins(host: Host) -> Dict[str, Any]:
+    """Sessions that are open, and failed logins since the given instant (counts; no address leaves here)."""
+    since = epoch(host.parameters.get("since") or "") or time.time() - 7 * _DAY
+    found: Dict[str, Any] = {"since": instant(since)}
+    with host.noting("sessions"):
+        records = list(parse_utmp(host.read_bytes("/run/utmp")))
+        found["sessions"] = [{"user": user, "since": instant(at)} for kind, user, at in records if kind == 7][
+            :200
+        ]
+    with host.noting("failed"):
+        data = host.read_bytes("/var/log/btmp", 1 << 23)
+        recent = [user for _kind, user, at in parse_utmp(data) if at >= since]
+        names = sorted(set(recent), key=recent.count, reverse=True)[:5] if len(recent) < 5000 else []
+        found["failed"] = {
+            "count": len(recent),
+            "names": len(set(recent)),
+            "top": [recent.count(name) for name in names],
+        }
+    return found
+
+
+def parse_utmp(data: bytes) -> Iterator[Tuple[int, str, float]]:
+    """(kind, user, seconds) of the records of utmp, wtmp or btmp."""
+    layout = struct.Struct("=hxxi32s4s32s256shhiii4i20s")
+    for start in range(0, len(data) - layout.size + 1, layout.size):
+        record = layout.unpack_from(data, start)
+        yield record[0], record[4].split(b"\0")[0].decode("utf-8", "replace"), float(record[9] & 0xFFFFFFFF)
+
+
+def sudo(host: Host) -> Dict[str, Any]:
+    """The rules of sudoers with all that it includes."""
+    if not host.program("sudo"):
+        return {"installed": False, "rules": [], "defaults": []}
+    rules: List[Dict[str, Any]] = []
+    defaults: List[str] = []
+    for path in _sudoers(host, "/etc/sudoers", 0):
+        found = parse_sudoers(host.read(path), path)
+        rules += found["rules"]
+        defaults += found["defaults"]
+    return {"installed": True, **bounded("rules", rules, 500), **bounded("defaults", defaults, 200)}
+
+
+def _sudoers(host: Host, path: str, depth: int) -> Iterator[str]:
+    yield path
+    for line in host.read(path).splitlines() if depth < 5 else []:
+        match = re.match(r"\s*[#@](includedir|include)\s+(\S+)", line)
+        if not match:
+            continue
+        target = match.group(2)
+        if match.group(1) == "include":
+            yield from _sudoers(host, target, depth + 1)
+            continue
+        for name in host.folder(target):
+            if "." not in name and not name.endswith("~"):
+                yield from _sudoers(host, f"{target}/{name}", depth + 1)
+
+
+def parse_sudoers(text: str, path: str) -> Dict[str, List[Any]]:
+    """User specifications and Defaults of one file."""
+    rules, defaults = [], []
+    for line in content_lines(re.sub(r"\\\n", " ", text)):
+        if line.startswith("Defaults"):
+            defaults.append(line[len("Defaults") :].strip())
+            continue
+        match = re.match(r"(\S+)\s+([^=]+?)\s*=\s*(?:\(([^)]*)\))?\s*((?:[A-Z_]+:\s*)*)(.+)$", line)
+        if match and not re.match(r"(User|Runas|Host|Cmnd|Cmd)_Alias\b", line):
+            who, _hosts, target, tags, commands = match.groups()
+            rules.append(
+                {
+                    "file": path,
+                    "who": who,
+                    "as": target or "root",
+                    "without_password": "NOPASSWD:" in tags + commands,
+                    "everything": bool(re.search(r"(^|[\s,:])ALL\s*(,|$)", commands)),
+                    "commands": commands.strip(),
+                }
+            )
+    return {"rules": rules, "defaults": defaults}
+
+
+def ssh_keys(host: Host) -> Dict[str, Any]:
+    """Keys that open accounts, the host's own keys, files that trust other hosts: kinds, sizes, comments."""
+    users, _foreign = parse_passwd(host.read("/etc/passwd"))
+    authorized: List[Dict[str, Any]] = []
+    trusting = ["/etc/hosts.equiv"] if host.exists("/etc/hosts.equiv") else []
+    for user in users[:_MAXIMUM]:
+        home = user["home"].rstrip("/")
+        if not home.startswith("/") or not (user["login"] or user["uid"] == 0):
+            continue
+        for name in ("authorized_keys", "authorized_keys2"):
+            path = f"{home}/.ssh/{name}"
+            try:
+                keys = parse_keys(host.read(path, follow=False))
+            except UnreadError as reason:
+                if "needs root" in str(reason):
+                    host.unread["authorized"] = str(reason)
+                continue
+            authorized += [{"user": user["name"], "file": path, **key} for key in keys]
+        trusting += [
+            f"{home}/{name}" for name in (".rhosts", ".shosts", ".netrc") if host.exists(f"{home}/{name}")
+        ]
+    host_keys = []
+    for name in host.folder("/etc/ssh"):
+        if re.match(r"ssh_host_\w+_key\.pub$", name):
+            with host.noting("host_keys"):
+                host_keys += [
+                    {"file": "/etc/ssh/" + name, **key} for key in parse_keys(host.read("/etc/ssh/" + name))
+                ]
+    return {**bounded("authorized", authorized, 500), "host_keys": host_keys, "trusting_files": trusting}
+
+
+def parse_keys(text: str) -> List[Dict[str, Any]]:
+    """Kind, bits, comment and names of the options of each public key; the key itself is not kept."""
+    found = []
+    for line in content_lines(text):
+        match = re.search(r"(?:^|\s)((?:sk-)?(?:ssh|ecdsa)-[\w@.-]+)\s+([A-Za-z0-9+/=]{16,})\s*(.*)$", line)
+        if match:
+            options = re.findall(r"(?:^|,)([\w-]+)", re.sub(r'"(?:\\.|[^"\\])*"', "", line[: match.start(1)]))
+            found.append(
+                present(
+                    type=match.group(1),
+                    bits=key_bits(match.group(1), match.group(2)),
+                    comment=match.group(3)[:200],
+                    options=options,
+                )
+            )
+    return found
+
+
+def key_bits(kind: str, blob: str) -> Optional[int]:
+    """The size of a public key from its own encoding."""
+    if "ed25519" in kind:
+        return 256
+    curve = re.search(r"nistp(\d+)", kind)
+    if curve:
+        return int(curve.group(1))
+    try:
+        data = base64.b64decode(blob)
+        fields, start = [], 0
+        while start + 4 <= len(data):
+            length = struct.unpack_from(">I", data, start)[0]
+            fields.append(data[start + 4 : start + 4 + length])
+            start += 4 + length
+    except (binascii.Error, struct.error):
+        return None
+    number = {"ssh-rsa": 2, "ssh-dss": 1}.get(kind, 99)
+    return int.from_bytes(fields[number], "big").bit_length() if number < len(fields) else None
+
+
+PROBES = {"accounts": accounts, "logins": logins, "sudo": sudo, "ssh_keys": ssh_keys}

@@ -1,0 +1,327 @@
+"""Probes of the rules that the system enforces: sshd, PAM, passwords, login shells, kernel parameters and modules."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Dict, List, Mapping
+
+from ansible.module_utils.snapshot_host import Host, UnreadError
+from ansible.module_utils.snapshot_text import assignments, content_lines, present, without_secrets, words
+
+_PAM_SERVICES = (
+    "common-auth common-account common-password common-session common-session-noninteractive system-auth "
+    "password-auth postlogin login sshd su su-l sudo sudo-i passwd cron crond other"
+)
+# sshd -T repeats these keys, once a value.
+_SSHD_LISTS = frozenset(
+    [
+        "acceptenv",
+        "allowgroups",
+        "allowusers",
+        "denygroups",
+        "denyusers",
+        "hostkey",
+        "listenaddress",
+        "port",
+        "subsystem",
+    ]
+)
+_LOGIN_DEFS = (
+    "PASS_MAX_DAYS PASS_MIN_DAYS PASS_WARN_AGE PASS_MIN_LEN ENCRYPT_METHOD FAIL_DELAY UMASK LOGIN_RETRIES LOGIN_TIMEOUT "
+    "UID_MIN SYS_UID_MAX SHA_CRYPT_MIN_ROUNDS YESCRYPT_COST_FACTOR HOME_MODE USERGROUPS_ENAB"
+)
+_SYSCTLS = """
+fs.protected_fifos fs.protected_hardlinks fs.protected_regular fs.protected_symlinks fs.suid_dumpable fs.file-max
+kernel.core_pattern kernel.dmesg_restrict kernel.kptr_restrict kernel.panic kernel.panic_on_oops
+kernel.perf_event_paranoid kernel.randomize_va_space kernel.shmall kernel.shmmax kernel.sysrq
+kernel.unprivileged_bpf_disabled kernel.yama.ptrace_scope kernel.numa_balancing kernel.sched_autogroup_enabled
+net.core.somaxconn net.ipv4.conf.all.accept_redirects net.ipv4.conf.all.accept_source_route
+net.ipv4.conf.all.log_martians net.ipv4.conf.all.rp_filter net.ipv4.conf.all.secure_redirects
+net.ipv4.conf.all.send_redirects net.ipv4.conf.default.accept_redirects net.ipv4.conf.default.accept_source_route
+net.ipv4.conf.default.log_martians net.ipv4.conf.default.rp_filter net.ipv4.conf.default.secure_redirects
+net.ipv4.conf.default.send_redirects net.ipv4.icmp_echo_ignore_broadcasts
+net.ipv4.icmp_ignore_bogus_error_responses net.ipv4.ip_forward net.ipv4.ip_local_port_range
+net.ipv4.tcp_keepalive_time net.ipv4.tcp_max_syn_backlog net.ipv4.tcp_syncookies
+net.ipv6.conf.all.accept_ra net.ipv6.conf.all.accept_redirects net.ipv6.conf.all.accept_source_route
+net.ipv6.conf.all.disable_ipv6 net.ipv6.conf.all.forwarding net.ipv6.conf.default.accept_ra
+net.ipv6.conf.default.accept_redirects vm.dirty_background_bytes vm.dirty_background_ratio vm.dirty_bytes
+vm.dirty_ratio vm.max_map_count vm.nr_hugepages vm.overcommit_memory vm.overcommit_ratio vm.swappiness
+vm.zone_reclaim_mode
+"""
+_MODULES = """
+cramfs freevxfs hfs hfsplus udf jffs2 squashfs dccp sctp rds tipc usb_storage uas firewire_core bluetooth
+"""
+_MASKED = re.compile(r"(?i)(passw|pass=|secret|bindpw|token|credential)")
+
+
+def sshd(host: Host) -> Dict[str, Any]:
+    """The configuration that sshd works with, not a file that may be overruled."""
+    if not host.program("sshd"):
+        return {"installed": False, "options": {}}
+    found: Dict[str, Any] = {"installed": True}
+    # Without root sshd cannot read its own keys and says nothing at all.
+    if os.geteuid() != 0:
+        raise UnreadError("needs root: sshd -T")
+    found["options"] = parse_sshd(host.run(["sshd", "-T"]))
+    found["match_blocks"] = 0
+    for path in [
+        "/etc/ssh/sshd_config",
+        *(f"/etc/ssh/sshd_config.d/{n}" for n in host.folder("/etc/ssh/sshd_config.d")),
+    ]:
+        with host.noting("match_blocks"):
+            found["match_blocks"] += sum(
+                bool(re.match(r"(?i)match\s", line)) for line in content_lines(host.read(path))
+            )
+    return found
+
+
+def parse_sshd(text: str) -> Dict[str, Any]:
+    """`keyword value` lines of sshd -T; keywords that may be there several times give lists."""
+    options: Dict[str, Any] = {}
+    for line in text.splitlines():
+        key, _space, value = line.strip().partition(" ")
+        if key in _SSHD_LISTS:
+            options.setdefault(key, []).append(value)
+        elif key:
+            options[key] = value
+    return options
+
+
+def pam(host: Host) -> Dict[str, Any]:
+    """The stacks of the services through which people come in, as lines of type, control, module, arguments."""
+    services, services_of_interest = {}, set(_PAM_SERVICES.split())
+    for name in host.names("/etc/pam.d"):
+        if name in services_of_interest:
+            with host.noting(name):
+                services[name] = parse_pam(host.read("/etc/pam.d/" + name))
+    return {"services": services}
+
+
+def parse_pam(text: str) -> List[Dict[str, Any]]:
+    """The lines of one PAM file; `@include` is a type of its own."""
+    found = []
+    for line in content_lines(text.replace("\\\n", " ")):
+        if line.startswith("@include"):
+            found.append({"type": "@include", "control": "", "module": line.split()[-1], "arguments": []})
+            continue
+        match = re.match(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)\s*(.*)$", line)
+        if match:
+            kind, control, module, rest = match.groups()
+            arguments = re.findall(r"\[[^\]]*\]|\S+", rest.split("#")[0])
+            found.append(
+                {
+                    "type": kind,
+                    "control": control,
+                    "module": module.rsplit("/", 1)[-1],
+                    "arguments": [_argument(argument) for argument in arguments],
+                }
+            )
+    return found
+
+
+def _argument(argument: str) -> str:
+    """pam_mysql, pam_ldap and others take a password as an argument."""
+    name, equals, _value = argument.partition("=")
+    return f"{name}=***" if equals and _MASKED.search(name + "=") and "authtok" not in name else argument
+
+
+def password_policy(host: Host) -> Dict[str, Any]:
+    """What new passwords must be, how long they last, when a login is locked."""
+    found: Dict[str, Any] = {}
+    with host.noting("login_defs"):
+        values = words(host.read("/etc/login.defs"))
+        found["login_defs"] = {name: values[name] for name in _LOGIN_DEFS.split() if name in values}
+    for name in ("pwquality", "faillock", "pwhistory"):
+        settings = _settings(host, f"/etc/security/{name}.conf")
+        if settings is not None:
+            found[name] = settings
+    defaults = assignments(host.value("/etc/default/useradd") or "")
+    found["useradd"] = present(inactive=defaults.get("INACTIVE"), shell=defaults.get("SHELL"))
+    return found
+
+
+def _settings(host: Host, path: str) -> Any:
+    """KEY = value of a file and of its folder .d; a word alone is true."""
+    files = [path, *(f"{path}.d/{name}" for name in host.folder(path + ".d") if name.endswith(".conf"))]
+    texts = []
+    for file in files:
+        if host.exists(file):
+            with host.noting(file):
+                texts.append(host.read(file))
+    if not texts:
+        return None
+    lines = content_lines("\n".join(texts))
+    return {
+        key.strip(): value.strip() or True for key, _equals, value in (line.partition("=") for line in lines)
+    }
+
+
+def shells(host: Host) -> Dict[str, Any]:
+    """What every login shell gets: umask, idle limit, history; and who may use cron and at."""
+    files = [
+        p for p in ("/etc/profile", "/etc/bashrc", "/etc/bash.bashrc", "/etc/environment") if host.exists(p)
+    ]
+    files += ["/etc/profile.d/" + name for name in host.folder("/etc/profile.d") if name.endswith(".sh")]
+    settings: List[Dict[str, Any]] = []
+    for path in files:
+        with host.noting(path):
+            settings += parse_profile(host.read(path), path)
+    return {
+        "settings": settings[:200],
+        "allow_files": {
+            name: host.exists("/etc/" + name) for name in ("cron.allow", "cron.deny", "at.allow", "at.deny")
+        },
+        "core_dumps": _core_dumps(host),
+    }
+
+
+def parse_profile(text: str, path: str) -> List[Dict[str, Any]]:
+    """umask and the interesting variables of one profile file. Branches are not followed: each line counts."""
+    found = []
+    body = content_lines(text)
+    for line in body:
+        mask = re.search(r"(?:^|[;&\s])umask\s+(\d{3,4})\b", line)
+        if mask:
+            found.append({"file": path, "name": "umask", "value": mask.group(1)})
+        for name, value in re.findall(
+            r"\b(TMOUT|HISTSIZE|HISTTIMEFORMAT|HISTFILESIZE)=(\"[^\"]*\"|'[^']*'|[^\s;]+)", line
+        ):
+            fixed = any(
+                re.search(rf"\b(readonly|typeset -r|declare -\w*r\w*)\b.*\b{name}\b", other) for other in body
+            )
+            found.append({"file": path, "name": name, "value": value.strip("\"'"), "readonly": fixed})
+    return found
+
+
+def _core_dumps(host: Host) -> Dict[str, Any]:
+    paths = [
+        "/etc/security/limits.conf",
+        *(f"/etc/security/limits.d/{n}" for n in host.folder("/etc/security/limits.d")),
+    ]
+    lines: List[str] = []
+    for path in paths:
+        if host.exists(path):
+            with host.noting(path):
+                lines += [line for line in content_lines(host.read(path)) if re.search(r"\bcore\b", line)]
+    settings = _settings(host, "/etc/systemd/coredump.conf") or {}
+    return present(limits=lines[:20], storage=settings.get("Storage"))
+
+
+def kernel_parameters(host: Host) -> Dict[str, Any]:
+    """The kernel's parameters that security and speed depend on, as they are and not as a file wants them."""
+    found = {}
+    for name in _SYSCTLS.split():
+        path = "/proc/sys/" + name.replace(".", "/")
+        try:
+            found[name] = " ".join(host.read(path, 4096).split())
+        except UnreadError as reason:
+            if "is not there" not in str(reason):
+                host.unread[name] = str(reason)
+    return {"values": found}
+
+
+def kernel_modules(host: Host) -> Dict[str, Any]:
+    """Modules that open ways in: loaded now, or kept out by modprobe."""
+    loaded = {line.split()[0] for line in (host.value("/proc/modules") or "").splitlines()}
+    rules = []
+    for folder in ("/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"):
+        for name in host.folder(folder):
+            if name.endswith(".conf"):
+                with host.noting(f"{folder}/{name}"):
+                    rules += content_lines(host.read(f"{folder}/{name}"))
+    return {"modules": module_states(_MODULES.split(), loaded, rules), "loaded_count": len(loaded)}
+
+
+def module_states(names: List[str], loaded: Any, rules: List[str]) -> Mapping[str, Dict[str, bool]]:
+    """Whether each module is loaded, and whether loading it is refused (`install NAME /bin/false`) or blacklisted."""
+    states = {}
+    for name in names:
+        spelling = name.replace("_", "[-_]")
+        states[name] = {
+            "loaded": name in loaded,
+            "refused": any(
+                re.match(rf"install\s+{spelling}\s+(/usr)?/bin/(false|true)\b", rule) for rule in rules
+            ),
+            "blacklisted": any(re.match(rf"blacklist\s+{spelling}\s*$", rule) for rule in rules),
+        }
+    return states
+
+
+def boot(host: Host) -> Dict[str, Any]:
+    """Whether the boot loader asks for a password before it takes orders."""
+    found: Dict[str, Any] = {}
+    for path in (
+        "/boot/grub/grub.cfg",
+        "/boot/grub2/grub.cfg",
+        "/boot/grub2/user.cfg",
+        "/etc/grub.d/40_custom",
+    ):
+        if host.exists(path):
+            with host.noting("protected"):
+                text = host.read(path, 1 << 20)
+                found["protected"] = found.get("protected", False) or bool(
+                    re.search(r"(?m)^\s*(password_pbkdf2|GRUB2_PASSWORD=)", text)
+                )
+    rescue = host.value("/usr/lib/systemd/system/rescue.service") or host.value(
+        "/lib/systemd/system/rescue.service"
+    )
+    if rescue is not None:
+        found["rescue_asks"] = "sulogin" in rescue
+    return found
+
+
+def shares(host: Host) -> Dict[str, Any]:
+    """What this host gives to others: NFS exports, SMB shares, FTP, SNMP. A community's name is never kept."""
+    found: Dict[str, Any] = {"nfs": [], "smb": [], "ftp_anonymous": False}
+    files = ["/etc/exports", *("/etc/exports.d/" + name for name in host.folder("/etc/exports.d"))]
+    for path in files:
+        if host.exists(path):
+            with host.noting("nfs"):
+                found["nfs"] += [without_secrets(line) for line in content_lines(host.read(path))][:100]
+    with host.noting("smb"):
+        if host.exists("/etc/samba/smb.conf"):
+            found["smb"] = parse_smb(host.read("/etc/samba/smb.conf"))
+    for path in ("/etc/vsftpd.conf", "/etc/vsftpd/vsftpd.conf"):
+        if host.exists(path):
+            with host.noting("ftp_anonymous"):
+                found["ftp_anonymous"] |= (
+                    assignments(host.read(path)).get("anonymous_enable", "no").lower() == "yes"
+                )
+    if host.exists("/etc/snmp/snmpd.conf"):
+        with host.noting("snmp"):
+            lines = content_lines(host.read("/etc/snmp/snmpd.conf"))
+            communities = [line for line in lines if re.match(r"(?i)(r[ow]community6?|com2sec6?)\s", line)]
+            usual = any(re.search(r"\s(public|private)(\s|$)", line) for line in communities)
+            found["snmp"] = {"communities": len(communities), "default_community": usual}
+    return found
+
+
+def parse_smb(text: str) -> List[Dict[str, Any]]:
+    """The shares of smb.conf and whether a guest may enter."""
+    found = []
+    for line in content_lines("\n".join(content_lines(text)), ";"):
+        section = re.match(r"\[(.+)\]$", line)
+        if section:
+            found.append({"name": section.group(1), "guest": False, "writable": False})
+        elif found:
+            key, _equals, value = (part.strip().lower() for part in line.partition("="))
+            if key in ("guest ok", "public") and value in ("yes", "true", "1"):
+                found[-1]["guest"] = True
+            if (key == "read only" and value in ("no", "false", "0")) or (
+                key == "writable" and value in ("yes", "true")
+            ):
+                found[-1]["writable"] = True
+    return [share for share in found if share["name"] not in ("global", "homes", "printers", "print$")]
+
+
+PROBES = {
+    "sshd": sshd,
+    "pam": pam,
+    "password_policy": password_policy,
+    "shells": shells,
+    "kernel_parameters": kernel_parameters,
+    "kernel_modules": kernel_modules,
+    "boot": boot,
+    "shares": shares,
+}
