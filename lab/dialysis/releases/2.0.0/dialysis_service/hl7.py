@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 
 HOSPITAL_TIME = timezone(timedelta(hours=8), "Asia/Shanghai")
-ESCAPES = {"F": "|", "S": "^", "T": "~", "R": "&", "E": "\\"}
+ESCAPES = {"F": "|", "S": "^", "T": "&", "R": "~", "E": "\\"}
 
 
 class Hl7Error(ValueError):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-import psycopg2.errors
-
 from . import hl7
 from .alerts import alerts
 from .database import Cursor
@@ -34,6 +32,7 @@ BOOK = """
     INSERT INTO sessions (patient_id, prescription_id, machine_id, access_id, planned_date, shift, client_ref)
     VALUES (%(patient_id)s, %(prescription_id)s, %(machine_id)s, %(access_id)s, %(date)s, %(shift)s,
             %(client_ref)s)
+    ON CONFLICT DO NOTHING
     RETURNING session_id, machine_id, state
 """
 RECORD_VITALS = """
@@ -42,6 +41,7 @@ RECORD_VITALS = """
     VALUES (%(session_id)s, %(measured_at)s, %(systolic)s, %(diastolic)s, %(heart_rate)s, %(venous_pressure)s,
             %(transmembrane_pressure)s, %(blood_flow)s, %(uf_rate)s, %(uf_total)s, %(temperature)s,
             (SELECT staff_id FROM staff WHERE staff_no = %(operator)s), %(note)s)
+    ON CONFLICT DO NOTHING
     RETURNING vital_id
 """
 DAY = """
@@ -112,11 +112,11 @@ def book(cursor: Cursor, values: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     machine = cursor.fetchone()
     if machine is None:
         raise Conflict("该班次没有空闲机位")
-    try:
-        cursor.execute(BOOK, {**values, **patient, **machine})
-    except psycopg2.errors.UniqueViolation:
-        raise Conflict("患者在该班次已有预约，或请求号正在使用") from None
-    return dict(cursor.fetchone()), True
+    cursor.execute(BOOK, {**values, **patient, **machine})
+    booked = cursor.fetchone()
+    if booked is None:
+        raise Conflict("患者在该班次已有预约，或请求号正在使用")
+    return dict(booked), True
 
 
 def locked_session(cursor: Cursor, session_id: int) -> dict[str, Any]:
@@ -156,15 +156,14 @@ def record_vitals(cursor: Cursor, session_id: int, values: dict[str, Any], opera
     elif values["measured_at"] < found["started_at"]:
         raise Conflict("测量时间早于上机时间")
     row = {**dict.fromkeys(VITALS), **values, "session_id": session_id, "operator": operator}
-    try:
-        cursor.execute(RECORD_VITALS, row)
-    except psycopg2.errors.UniqueViolation:
-        raise Conflict("该时间已有监测记录") from None
-    vital_id = cursor.fetchone()["vital_id"]
+    cursor.execute(RECORD_VITALS, row)
+    recorded = cursor.fetchone()
+    if recorded is None:
+        raise Conflict("该时间已有监测记录")
     cursor.execute(
         "SELECT * FROM knowledge WHERE version = (SELECT max(version) FROM knowledge) ORDER BY code"
     )
-    return {"vital_id": vital_id, "alerts": alerts(values, cursor.fetchall())}
+    return {**recorded, "alerts": alerts(values, cursor.fetchall())}
 
 
 def close(cursor: Cursor, session_id: int, values: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -47,7 +47,10 @@ def drain(database: Database) -> int:
 
 def main() -> int:
     """Run once; a database that is away is the next run's matter, not a failed unit."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    # The journal takes the priority from this prefix (sd-daemon(3)); the unit keeps what is a notice or worse.
+    for level, priority in ((logging.INFO, 6), (logging.WARNING, 4), (logging.ERROR, 3)):
+        logging.addLevelName(level, f"<{priority}>")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s%(message)s")
     try:
         count = drain(Database(load()))
     except ConfigurationError as error:
