@@ -81,6 +81,7 @@ def parse_stat(text: str) -> Dict[str, Any]:
         "state": fields[0],
         "parent": int(fields[1]),
         "ticks": int(fields[11]) + int(fields[12]),
+        "ticks_of_children": int(fields[13]) + int(fields[14]),
         "threads": int(fields[17]),
         "start": int(fields[19]),
         "rss": int(fields[21]) * _PAGE,
@@ -89,14 +90,19 @@ def parse_stat(text: str) -> Dict[str, Any]:
 
 def _top(table: List[Dict[str, Any]], key: str, shown: str) -> List[Dict[str, Any]]:
     """The greatest by one value; many processes of one program count together."""
-    sums: Dict[Any, List[float]] = {}
+    sums: Dict[Any, List[Any]] = {}
     for entry in table:
-        total = sums.setdefault((entry["name"], entry["user"]), [0.0, 0])
+        total = sums.setdefault((entry["name"], entry["user"]), [0, 0])
         total[0] += entry[key] or 0
         total[1] += 1
     greatest = sorted(sums.items(), key=lambda item: -item[1][0])[:_TOP]
     return [
-        {"name": name, "user_id": user, "processes": int(count), shown: round(total, 2)}
+        {
+            "name": name,
+            "user_id": user,
+            "processes": count,
+            shown: total if isinstance(total, int) else round(total, 2),
+        }
         for (name, user), (total, count) in greatest
         if total > 0
     ]
@@ -114,6 +120,7 @@ def counters(host: Host) -> Dict[str, Any]:
     """The kernel's counters at this moment."""
     return {
         "at": time.monotonic(),
+        "root": os.getpid(),
         "stat": host.value("/proc/stat") or "",
         "disks": parse_diskstats(host.value("/proc/diskstats") or ""),
         "network": parse_net_dev(host.value("/proc/net/dev") or ""),
@@ -128,30 +135,41 @@ def parse_net_dev(text: str) -> Dict[str, List[int]]:
 
 
 def activity(host: Host) -> Dict[str, Any]:
-    """How busy processors, disks and network were between two readings, and on average since the start."""
+    """How busy processors, disks and network were between two readings, and on average since the start.
+
+    The snapshot's own work is taken out of the processors' share, or a quiet host would look busy."""
     first = host.earlier
     if not first:
         raise UnreadError("the counters were not read before")
     time.sleep(max(0.0, first["at"] + INTERVAL - time.monotonic()))
     last = counters(host)
     seconds = last["at"] - first["at"]
-    booted = parse_processor_times("")
+    before, after = parse_processor_times(first["stat"]), parse_processor_times(last["stat"])
     found: Dict[str, Any] = {
         "interval_seconds": round(seconds, 3),
-        "processor": processor_shares(
-            parse_processor_times(first["stat"]), parse_processor_times(last["stat"])
-        ),
-        "processor_since_boot": processor_shares(booted, parse_processor_times(last["stat"])),
+        "processor": processor_shares(before, after, _own_ticks(host, first["root"])),
+        "processor_since_boot": processor_shares(parse_processor_times(""), after),
         "disks": _disks(host, first["disks"], last["disks"], seconds),
         "interfaces": _interfaces(first["network"], last["network"], seconds),
     }
-    for name in ("pswpin", "pswpout"):
-        before, after = (_counter(reading["vmstat"], name) for reading in (first, last))
-        if before is not None and after is not None:
-            found[{"pswpin": "swapped_in", "pswpout": "swapped_out"}[name] + "_bytes_per_second"] = round(
-                (after - before) * _PAGE / seconds
-            )
+    for name, shown in (("pswpin", "swapped_in"), ("pswpout", "swapped_out")):
+        counts = [_counter(reading["vmstat"], name) for reading in (first, last)]
+        if None not in counts:
+            found[shown + "_bytes_per_second"] = round((counts[1] - counts[0]) * _PAGE / seconds)
     return found
+
+
+def _own_ticks(host: Host, root: int) -> int:
+    """Processor time of the snapshot's own processes and of the commands that they have started."""
+    table = {entry["pid"]: entry for entry in _table(host)}
+    total = 0
+    for entry in table.values():
+        pid = entry["pid"]
+        while pid in table and pid != root:
+            pid = table[pid]["parent"]
+        if pid == root:
+            total += entry["ticks"] + entry["ticks_of_children"]
+    return total
 
 
 def parse_processor_times(stat: str) -> Dict[str, int]:
@@ -163,16 +181,15 @@ def parse_processor_times(stat: str) -> Dict[str, int]:
     return dict.fromkeys(names, 0)
 
 
-def processor_shares(first: Dict[str, int], last: Dict[str, int]) -> Dict[str, Optional[float]]:
-    """Shares of the processors' time between two readings."""
+def processor_shares(first: Dict[str, int], last: Dict[str, int], own: int = 0) -> Dict[str, Optional[float]]:
+    """Shares of the processors' time between two readings; `own` ticks of work count as idle."""
     spent = {name: max(0, last[name] - first.get(name, 0)) for name in last}
     total = sum(spent.values())
     waiting = spent.get("idle", 0) + spent.get("iowait", 0)
     shares = {
-        "busy_percent": percent(total - waiting, total),
+        "busy_percent": percent(max(0, total - waiting - own), total),
         "iowait_percent": percent(spent.get("iowait", 0), total),
         "steal_percent": percent(spent.get("steal", 0), total),
-        "system_percent": percent(sum(spent.get(name, 0) for name in ("system", "irq", "softirq")), total),
     }
     return {name: value for name, value in shares.items() if value is not None}
 

@@ -45,11 +45,9 @@ def firewall(host: Host) -> Dict[str, Any]:
     found["filters_input"] = bool(policies) and (found["input_rules"] > 0 or "drop" in policies)
     found["default_deny"] = found["closed"] or "drop" in policies
     del found["closed"]
-    found["managers"] = [
-        name
-        for name in ("firewalld", "ufw")
-        if host.exists({"firewalld": "/run/firewalld", "ufw": "/etc/ufw"}[name])
-    ]
+    ufw = assignments(host.value("/etc/ufw/ufw.conf") or "").get("ENABLED") == "yes"
+    firewalld = host.exists("/run/firewalld")
+    found["managers"] = [name for name, there in (("firewalld", firewalld), ("ufw", ufw)) if there]
     return found
 
 

@@ -1,13 +1,12 @@
-"""Probes of what runs by itself: units of systemd, timers, jobs of cron."""
+"""Probe of systemd: its own state, services, timers, and the units that the site expects."""
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.snapshot_host import Host, UnreadError
-from ansible.module_utils.snapshot_text import bounded, content_lines, epoch, instant, integer, present
+from ansible.module_utils.snapshot_text import bounded, epoch, instant, integer, present
 
 _MAXIMUM = 500
 _PROPERTIES = (
@@ -16,9 +15,6 @@ _PROPERTIES = (
     "LastTriggerUSec NextElapseUSecRealtime Unit"
 )
 _RESTARTED_OFTEN = 3
-# Programs that only prepare the way for the one that matters.
-_ENVIRONMENT = re.compile(r"^[A-Za-z_]\w*=")
-_CRON_COMMAND = re.compile(r"^\((.+?)\) CMD \((.*)\)$", re.DOTALL)
 
 
 def services(host: Host) -> Dict[str, Any]:
@@ -132,111 +128,4 @@ def _enabled(host: Host) -> List[str]:
     return sorted(found)
 
 
-def cron(host: Host) -> Dict[str, Any]:
-    """Jobs of cron, anacron and at, with the last run that the journal knows. Of a command only the program is kept."""
-    jobs = list(_cron_jobs(host))
-    if any(host.program(name) for name in ("cron", "crond")):
-        with host.noting("last_run"):
-            runs = parse_runs(_journal(host))
-            for job in jobs:
-                job.update(runs.get((job["user"], _squeeze(job["command"])), {}))
-    for job in jobs:
-        job["program"] = program_of(job.pop("command"))
-        job["missing"] = job["program"].startswith("/") and not host.exists(job["program"])
-    waiting = [name for folder in ("/var/spool/cron/atjobs", "/var/spool/at") for name in host.folder(folder)]
-    stamps = {name: host.value("/var/spool/anacron/" + name) for name in host.folder("/var/spool/anacron")}
-    return {
-        **bounded("jobs", jobs, _MAXIMUM),
-        "anacron": [{"name": name, "last_day": day} for name, day in stamps.items() if day],
-        "at_jobs": sum(not name.startswith(".") for name in waiting),
-    }
-
-
-def _cron_jobs(host: Host) -> Iterator[Dict[str, Any]]:
-    system = ["/etc/crontab"] if host.exists("/etc/crontab") else []
-    system += ["/etc/cron.d/" + name for name in host.folder("/etc/cron.d") if not name.startswith(".")]
-    for path in system:
-        with host.noting(path):
-            yield from parse_crontab(host.read(path), path)
-    for folder in ("/var/spool/cron/crontabs", "/var/spool/cron"):
-        for name in host.folder(folder):
-            path = f"{folder}/{name}"
-            if name in ("crontabs", "atjobs", "atspool") or name.startswith("."):
-                continue
-            with host.noting(path):
-                yield from parse_crontab(host.read(path, follow=False), path, name)
-    for period in ("hourly", "daily", "weekly", "monthly"):
-        for name in host.folder("/etc/cron." + period):
-            path = f"/etc/cron.{period}/{name}"
-            if not name.startswith(".") and name != "0anacron":
-                yield {
-                    "source": f"/etc/cron.{period}",
-                    "user": "root",
-                    "schedule": "@" + period,
-                    "command": path,
-                }
-
-
-def parse_crontab(text: str, source: str, user: Optional[str] = None) -> List[Dict[str, Any]]:
-    """The jobs of a crontab; one of the system's names the user in each line."""
-    jobs = []
-    for line in content_lines(text):
-        if _ENVIRONMENT.match(line) or re.match(r"\w+\s*=", line):
-            continue
-        count = 1 if line.startswith("@") else 5
-        fields = line.split(None, count + (user is None))
-        if len(fields) <= count + (user is None):
-            continue
-        jobs.append(
-            {
-                "source": source,
-                "schedule": " ".join(fields[:count]),
-                "user": user or fields[count],
-                "command": fields[-1],
-            }
-        )
-    return jobs
-
-
-def program_of(command: str) -> str:
-    """The program that a command line is about: its first absolute path, else its first word."""
-    found = [word.strip("\"'();&|") for word in command.split()[:40] if not _ENVIRONMENT.match(word)]
-    paths = [
-        word for word in found if word.startswith("/") and len(word) > 1 and not word.startswith("/dev/")
-    ]
-    usual = [
-        path
-        for path in paths
-        if path.rsplit("/", 1)[-1] not in ("sh", "bash", "env", "nice", "flock", "timeout")
-    ]
-    return (usual or paths or found or [""])[0]
-
-
-def _squeeze(command: str) -> str:
-    # cron cuts a job at the first unescaped percent sign; its log shows what is before.
-    return " ".join(re.split(r"(?<!\\)%", command)[0].replace("\\%", "%").split())
-
-
-def _journal(host: Host) -> str:
-    argv = "journalctl --no-pager --output=json --output-fields=MESSAGE,_SOURCE_REALTIME_TIMESTAMP"
-    return host.run(
-        [*argv.split(), "-t", "CRON", "-t", "cron", "-t", "crond", "-t", "CROND", "--lines=4000"], whole=False
-    )
-
-
-def parse_runs(text: str) -> Dict[Any, Dict[str, Any]]:
-    """The last start of each (user, command) in cron's lines of the journal, and failures where cron logs them."""
-    runs: Dict[Any, Dict[str, Any]] = {}
-    for line in text.splitlines():
-        try:
-            entry = json.loads(line)
-            message, stamp = str(entry["MESSAGE"]), int(entry["__REALTIME_TIMESTAMP"]) / 1e6
-        except (ValueError, KeyError, TypeError):
-            continue
-        match = _CRON_COMMAND.match(message.strip())
-        if match:
-            runs[match.group(1), " ".join(match.group(2).split())] = {"last_run": instant(stamp)}
-    return runs
-
-
-PROBES = {"services": services, "cron": cron}
+PROBES = {"services": services}

@@ -43,7 +43,7 @@ NETWORK = frozenset(
 )
 # File systems of containers: their space is that of the file system below, which is listed itself.
 _CONTAINER = re.compile(
-    r"^/(?:var/lib/(?:docker|containers|kubelet|containerd)|run/(?:docker|containerd|user))/"
+    r"^/(?:var/lib/(?:docker|containers|kubelet|containerd)|run/(?:docker|containerd|user|host))/"
 )
 
 

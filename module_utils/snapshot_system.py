@@ -49,12 +49,13 @@ def identity(host: Host) -> Dict[str, Any]:
         "chassis_asset_tag": "chassis_asset_tag",
         "serial": "product_serial",
     }
+    if not host.exists("/sys/class/dmi/id"):
+        host.unread.update(dict.fromkeys(fields, "the firmware describes no machine (no DMI)"))
+        found.update(present(product=host.value("/proc/device-tree/model")))
+        fields = {}
     for name, file in fields.items():
         with host.noting(name):
             found[name] = host.read(f"/sys/class/dmi/id/{file}").strip()
-    if "product" not in found:
-        model = host.value("/proc/device-tree/model")
-        found.update(present(product=model))
     with host.noting("virtualization"):
         found["virtualization"] = host.run(["systemd-detect-virt"], accepted=(0, 1)).strip() or "none"
     return found

@@ -36,6 +36,8 @@ def clock(host: Host) -> Dict[str, Any]:
             found["synchronised"] = (
                 assignments(host.run(["timedatectl", "show"])).get("NTPSynchronized") == "yes"
             )
+    if found.get("offset_seconds") is None:
+        host.unread.setdefault("offset_seconds", "the clock follows no source")
     hardware = integer(host.value("/sys/class/rtc/rtc0/since_epoch"))
     if hardware is not None:
         found["hardware_clock_offset_seconds"] = round(hardware - time.time())
@@ -60,13 +62,14 @@ def parse_chrony(text: str) -> Dict[str, Any]:
     if len(fields) < 14:
         raise UnreadError("chronyc gave no tracking data")
     reference = decimal(fields[3])
+    # 7F7F0101 is the host's own clock, which chrony serves when it knows no better.
     synchronised = fields[13] != "Not synchronised" and fields[0] != "7F7F0101" and bool(integer(fields[2]))
     return present(
         daemon="chrony",
         synchronised=synchronised,
         source=fields[1] or None,
         stratum=integer(fields[2]),
-        offset_seconds=_distance(decimal(fields[4])),
+        offset_seconds=_distance(decimal(fields[4])) if synchronised else None,
         root_delay_seconds=decimal(fields[10]),
         last_update=instant(reference) if reference else None,
     )
