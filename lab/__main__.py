@@ -8,8 +8,8 @@ import signal
 import sys
 from types import FrameType
 
-from lab import builder, faults, remote
-from lab.plan import DEFAULT_HOSTS, Lab
+from lab import builder, faults, relay, remote
+from lab.plan import DEFAULT_HOSTS, HOSTS, Lab
 from lab.shell import LabError
 
 
@@ -39,6 +39,10 @@ def parser() -> argparse.ArgumentParser:
     fault.add_argument("name", metavar="NAME", choices=list(faults.FAULTS))
     fault.add_argument("host", metavar="HOST")
     fault.add_argument("--undo", action="store_true", help="take it back")
+    line = commands.add_parser("relay", help="a TCP relay with a delay each way, as a VPN has")
+    line.add_argument("--listen", type=int, required=True, metavar="PORT", help="port on 127.0.0.1; 0: any")
+    line.add_argument("--to", required=True, metavar="HOST:PORT", help="a lab host's name or any address")
+    line.add_argument("--delay-ms", type=float, default=50, metavar="MS", help="each way (default: 50)")
     return top
 
 
@@ -70,9 +74,20 @@ def dispatch(arguments: argparse.Namespace) -> int:
     elif command == "fault":
         act = faults.take_back if arguments.undo else faults.plant
         act(lab, arguments.name, arguments.host)
+    elif command == "relay":
+        target, port = relay_target(lab, arguments.to)
+        relay.main(arguments.listen, target, port, arguments.delay_ms / 1000)
     elif command == "inventory":
         print(builder.inventory_yaml(lab, arguments.hosts or None), end="")
     return 0
+
+
+def relay_target(lab: Lab, text: str) -> tuple[str, int]:
+    """The address and port of HOST:PORT; a host of the plan goes by its name."""
+    name, _, port = text.rpartition(":")
+    if not name or not port.isdigit() or not 0 < int(port) < 65536:
+        raise LabError(f"--to {text}: give HOST:PORT, for example db1:22")
+    return (lab.address(name) if name in HOSTS else name), int(port)
 
 
 def report(states: dict[str, str]) -> int:
