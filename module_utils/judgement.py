@@ -118,10 +118,10 @@ def _judge_item(rule: Rule, case: Case, variables: dict[str, Any], position: int
     """The finding of one item; its verdict is empty where the rule is not about it."""
     subject = f"#{position}" if position else ""
     try:
-        if position and "where" in rule.expressions and not _boolean(rule.expressions["where"](variables)):
-            return _finding(rule, case, "", subject, "")
         if "subject" in rule.expressions:
             subject = _text(rule.expressions["subject"](variables))
+        if position and "where" in rule.expressions and not _boolean(rule.expressions["where"](variables)):
+            return _finding(rule, case, "", subject, "")
         if _boolean(rule.passes(variables)):
             verdict = "pass"
         else:

@@ -174,7 +174,7 @@ def _compile(source: Any, name: str, key: str) -> Expression:
     if not isinstance(source, str):
         raise ValueError(f"{name}: {key} must be an expression, in quotes")
     try:
-        return Expression(source)
+        return _expression(source)
     except ValueError as error:
         raise ValueError(f"{name}: {key}: {error}") from None
 
@@ -182,6 +182,12 @@ def _compile(source: Any, name: str, key: str) -> Expression:
 def _needs_each(item: dict[str, Any], name: str) -> None:
     if "where" in item and "each" not in item:
         raise ValueError(f"{name}: where chooses among the elements of each, which is missing")
+
+
+@functools.lru_cache(maxsize=2048)
+def _expression(source: str) -> Expression:
+    """Rules share many expressions, and compiling is what they cost."""
+    return Expression(source)
 
 
 def _translated(value: Any, name: str, key: str) -> None:
