@@ -6,6 +6,7 @@ Exit codes: 0 succeeded, 1 the run failed (a record exists), 2 wrong call, 3 ref
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from argparse import ArgumentParser
@@ -99,7 +100,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _say(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _say("stopped before anything was run", 130)
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
+        # Nobody reads any more (a pager was closed, a VPN dropped); what was to be done is done and recorded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

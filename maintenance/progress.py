@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from types import TracebackType
@@ -37,17 +38,20 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._status:
-            self._status.stop()
+        with contextlib.suppress(OSError):
+            if self._status:
+                self._status.stop()
 
     def say(self, text: str) -> None:
         """A phase that is worth a line of its own, or the moving line's new text."""
         if self._quiet:
             return
-        if self._status:
-            self._status.update(escape(text))
-        else:
-            print(text, file=sys.stderr, flush=True)
+        # The terminal may be gone (a VPN that dropped); the run and its record go on without it.
+        with contextlib.suppress(OSError):
+            if self._status:
+                self._status.update(escape(text))
+            else:
+                print(text, file=sys.stderr, flush=True)
 
     def event(self, event: dict[str, Any]) -> None:
         """Take one job event."""

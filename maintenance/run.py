@@ -100,7 +100,7 @@ def execute(call: Call) -> Outcome:
     with execution.cancellable() as cancel, Progress(len(prepared.plan.hosts), quiet=call.quiet) as progress:
         journal = Journal(prepared.ledger, prepared.name)
         try:
-            refused = _open(prepared, progress)
+            refused = _open(prepared, journal, progress)
             result = execution.Result()
             if not refused:
                 result = _touch_hosts(prepared, journal, cancel, progress)
@@ -139,13 +139,17 @@ def _prepare(call: Call) -> _Run:
     )
 
 
-def _open(prepared: _Run, progress: Progress) -> str:
+def _open(prepared: _Run, journal: Journal, progress: Progress) -> str:
     """Write the `open` before any host is touched, and get the hospital's receipt; returns why to refuse, or ''."""
     site = prepared.call.site
     progress.say("opening the record")
     with ledger.locked(prepared.ledger, site.name) as book:
-        begin_ledger(book, site, prepared.signer)
-        _check_chain(book)
+        try:
+            begin_ledger(book, site, prepared.signer)
+            _check_chain(book)
+        except BaseException:
+            journal.remove()  # nothing was opened, so nothing is left behind
+            raise
         for entry in ledger.close_dead_runs(book, prepared.signer):
             prepared.notes.append(f"an earlier run had died; closed as {entry.path}")
         prepared.opened = ledger.now()

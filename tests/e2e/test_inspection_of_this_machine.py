@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import json
 import os
+import pty
 import pwd
 import shutil
 import signal
 import subprocess
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -198,6 +201,28 @@ def test_ctrl_c_ends_the_run_and_leaves_a_cancelled_record(tmp_path: Path) -> No
     told = json.loads(out)
     assert told["outcome"] == "cancelled"
     assert verification.verify(ledger).sound
+
+
+def test_a_lost_terminal_does_not_end_the_run(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    ours, theirs = pty.openpty()
+    command = [str(REPOSITORY / "runner.py"), "run", "inspect", "--site", "self", "--ledger", str(ledger)]
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=_take_terminal
+    )
+    os.close(theirs)
+    seen = b""
+    while b"hosts" not in seen:
+        seen += os.read(ours, 1024)
+    os.close(ours)  # the terminal hangs up: SIGHUP, and every write fails from now on
+    process.wait()
+    (close,) = ledger.glob("*-close-*")
+    assert model.from_bytes((close / "record.json").read_bytes()).outcome == "succeeded"
+    assert verification.verify(ledger).sound
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def test_by_hand_it_works_too_and_warns_that_there_is_no_record() -> None:
