@@ -16,6 +16,7 @@ from maintenance.documents.table import (
     Row,
     Table,
     cut,
+    host_list,
     number_rows,
     size,
 )
@@ -24,6 +25,7 @@ from maintenance.forecast import HORIZON_DAYS, MINIMUM_POINTS, MINIMUM_SPAN_DAYS
 from maintenance.local_time import day, minute, parse
 from maintenance.record import Forecast, OpenIssue, Record
 
+ALONE = 4  # places that a problem has a row for each; with more they share one
 _ISSUES = 150
 _FORECASTS = 40
 _YEARS = HORIZON_DAYS // 365
@@ -75,23 +77,40 @@ def issues(record: Record, words: Words) -> Table:
         )
     rows: list[Row] = [
         {
-            "where": clean(issue.host, 80)
-            + ("" if issue.subject == issue.host else f" {clean(issue.subject, 120)}"),
-            "title": f"{clean(issue.title, 160)}\n{words('rule', id=clean(issue.id, 60))}",
-            "level": words(issue.severity),
-            "colour": SEVERITY_COLOUR[issue.severity],
-            "owner": words(clean(issue.owner, 60)) or words("not_provided"),
-            "first": day(issue.first_seen),
-            "due": clean(issue.due, 20),
-            "state": _state(issue, today, words),
-            "state_colour": _state_colour(issue, today),
-            "advice": clean(issue.advice, 300) or "—",
+            "where": host_list([_place(issue) for issue in group], words),
+            "title": f"{clean(group[0].title, 160)}\n{words('rule', id=clean(group[0].id, 60))}",
+            "level": words(group[0].severity),
+            "colour": NONE if group[0].state == "closed" else SEVERITY_COLOUR[group[0].severity],
+            "owner": words(clean(group[0].owner, 60)) or words("not_provided"),
+            "first": day(group[0].first_seen),
+            "due": clean(group[0].due, 20),
+            "state": _state(group[0], today, words),
+            "state_colour": _state_colour(group[0], today),
+            "advice": clean(group[0].advice, 300) or "—",
         }
-        for issue in before
+        for group in _grouped(before)
     ]
     table = cut(number_rows(rows), words, limit=_ISSUES)
     table.sentence = sentence + words("compared_rule")
     return table
+
+
+def _grouped(issues: Sequence[OpenIssue]) -> list[list[OpenIssue]]:
+    """Problems one by one, except those of one rule, date and state at many places: they stand together."""
+    groups: dict[tuple[str, ...], list[OpenIssue]] = {}
+    for issue in issues:
+        key = (issue.id, issue.state, issue.severity, issue.owner, issue.due, day(issue.first_seen))
+        groups.setdefault(key, []).append(issue)
+    return [
+        part
+        for group in groups.values()
+        for part in ([group] if len(group) > ALONE else [[one] for one in group])
+    ]
+
+
+def _place(issue: OpenIssue) -> str:
+    host = clean(issue.host, 80)
+    return host if issue.subject in ("", issue.host) else f"{host} {clean(issue.subject, 120)}"
 
 
 def _state(issue: OpenIssue, today: str, words: Words) -> str:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maintenance.documents import appendix, facts, followed, front, judged
+from maintenance.documents import appendix, database_facts, followed, front, host_facts, judged
 from maintenance.documents.clean import clean
-from maintenance.documents.facts import Snapshots
+from maintenance.documents.facts import Snapshots, View, number
+from maintenance.documents.table import Missing
 from maintenance.documents.words import Words
 from maintenance.local_time import parse
 from maintenance.record import Record
@@ -46,7 +47,8 @@ def preload() -> None:
 def title_of(record: Record) -> str:
     """The report's title as a reader says it."""
     words = Words(record.language)
-    return f"{clean(record.site_facts.get('system'), 120) or clean(record.site, 60)} {front.quarter(record, words)} {words('report')}"
+    system = clean(record.site_facts.get("system"), 120) or clean(record.site, 60)
+    return f"{system} {front.quarter(record, words)} {words('report')}"
 
 
 def file_name(record: Record) -> str:
@@ -94,6 +96,7 @@ def build_context(record: Record, snapshots: Snapshots, entry: EntryFacts) -> di
     words = Words(record.language)
     digests = (entry.record_sha256, entry.previous_manifest_sha256)
     findings = judged.all_judged(record)
+    view = View(record, snapshots, words)
     expansion = followed.expansion(record.forecasts, words)
     every, compact = judged.everything(findings, words)
     return {
@@ -114,8 +117,27 @@ def build_context(record: Record, snapshots: Snapshots, entry: EntryFacts) -> di
         "verification": appendix.verification(words),
         "everything": every,
         "compact": compact,
-        **facts.tables(record, snapshots, words),
+        "capacity": {"uses": _uses(view), "sizes": _sizes(view)},
+        **host_facts.tables(view),
+        **database_facts.tables(view),
     }
+
+
+def _uses(view: View) -> list[tuple[str, float]]:
+    """What the chart of file systems shows."""
+    return [
+        (f"{host} {mount.get('mount')}", use)
+        for host, mount in host_facts.mounts(view, Missing(view.words))
+        if (use := number(mount.get("used_percent"))) is not None
+    ]
+
+
+def _sizes(view: View) -> list[tuple[str, float]]:
+    """What the chart of databases shows."""
+    return [
+        (f"{host} {name}", amount)
+        for host, name, amount in database_facts.database_sizes(view, Missing(view.words))
+    ]
 
 
 def _forecast(record: Record, words: Words) -> dict[str, Any]:

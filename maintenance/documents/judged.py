@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from maintenance.documents.clean import clean
+from maintenance.documents.followed import ALONE
 from maintenance.documents.table import (
     NONE,
     SEVERITY_COLOUR,
@@ -14,14 +15,14 @@ from maintenance.documents.table import (
     Table,
     cut,
     host_list,
+    natural,
     number_rows,
 )
 from maintenance.documents.words import Words
-from maintenance.record import Finding, Record
+from maintenance.record import VERDICTS, Finding, Record
 
 _SEVERITY = {"critical": 0, "warning": 1, "advice": 2}
 _ACT = ("fail", "partial")
-_ALONE = 4  # places that a problem has a row for each; with more they share one
 _PLACES = 8  # that are named in a shared row
 _CHECKS_IN_A_CHAPTER = 25
 _PROBLEMS = 150
@@ -48,10 +49,16 @@ class Judged:
         return self.finding.verdict if self.finding.verdict in ("pass", "unknown") else "other"
 
     @property
-    def order(self) -> tuple[int, bool, str, str, str]:
+    def order(self) -> tuple[object, ...]:
         """The gravest first."""
         finding = self.finding
-        return _SEVERITY[finding.severity], finding.verdict != "fail", finding.id, self.host, finding.subject
+        return (
+            _SEVERITY[finding.severity],
+            finding.verdict != "fail",
+            finding.id,
+            natural(self.host),
+            finding.subject,
+        )
 
     @property
     def where(self) -> str:
@@ -63,7 +70,8 @@ class Judged:
 
 def all_judged(record: Record) -> list[Judged]:
     """Every finding, by host and as the rules come."""
-    return [Judged(host, finding) for host in sorted(record.evidence) for finding in record.evidence[host]]
+    hosts = sorted(record.evidence, key=natural)
+    return [Judged(host, finding) for host in hosts for finding in record.evidence[host]]
 
 
 def count_by_area(judged: Iterable[Judged]) -> dict[str, dict[str, int]]:
@@ -80,10 +88,9 @@ def checks(judged: Sequence[Judged], areas: Sequence[str], words: Words) -> Tabl
     chosen = [one for one in judged if one.finding.area in areas]
     if not chosen:
         return Table(sentence=words("not_involved", reason=words("no_checks")))
-    counts: dict[str, int] = {}
-    for one in chosen:
-        counts[one.finding.verdict] = counts.get(one.finding.verdict, 0) + 1
-    listed = words("list").join(f"{words(verdict)} {count}" for verdict, count in counts.items())
+    verdicts = [one.finding.verdict for one in chosen]
+    counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+    listed = words("list").join(f"{words(verdict)} {count}" for verdict, count in counts.items() if count)
     sentence = words("checks_counted", n=len(chosen), counts=listed)
     rest = [one for one in chosen if one.finding.verdict not in ("pass", "not_applicable")]
     if not rest:
@@ -276,7 +283,7 @@ def _grouped(judged: Sequence[Judged]) -> list[list[Judged]]:
     return [
         part
         for group in groups.values()
-        for part in ([group] if len(group) > _ALONE else [[one] for one in group])
+        for part in ([group] if len(group) > ALONE else [[one] for one in group])
     ]
 
 

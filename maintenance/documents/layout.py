@@ -11,7 +11,7 @@ from typing import Any
 import docx
 from docx.enum.section import WD_ORIENT, WD_SECTION
 from docx.enum.style import WD_STYLE_TYPE
-from docx.enum.table import WD_TABLE_ALIGNMENT
+from docx.enum.table import WD_ALIGN_VERTICAL, WD_TABLE_ALIGNMENT
 from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_BREAK, WD_TAB_ALIGNMENT
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
@@ -205,6 +205,7 @@ class Page:
     ) -> None:
         paragraph = cell.paragraphs[0]
         paragraph.style = style
+        cell.vertical_alignment = WD_ALIGN_VERTICAL.CENTER if style.endswith(("Head", "CoverCell")) else None
         if background:
             paragraph.add_run(f"{{% cellbg {background} %}}")
         paragraph.add_run(text)

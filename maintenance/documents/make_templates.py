@@ -76,7 +76,7 @@ def _chapter(page: Page, number: int) -> None:
 
 
 def _cover(page: Page) -> None:
-    for _ in range(3):
+    for _ in range(5):
         page.text("")
     page.text("{{ cover.system }}", "CoverSub", centre=True)
     page.text(page.t("巡 检 报 告", "Inspection report"), "Cover", centre=True)
@@ -195,7 +195,7 @@ def _scope(page: Page) -> None:
         正常 | pass | 实测值符合期望值。 | The measured value is what it should be.
         不符合 / 部分符合 | fail / partial | 实测值全部或部分不符合期望值，列入第 12 章。 | It is not; see chapter 12.
         未取得 | not obtained | 未能读到，注明原因；不视为正常。 | It could not be read; never counted as a pass.
-        待人工核查 / 已豁免 | manual / waived | 须由人员核查；或经批准接受的例外。 | For a person to check; or accepted.
+        待核查 / 已豁免 | manual / waived | 须由人员核查；或经批准接受的例外。 | For a person to check; or accepted.
         严重 | critical | 可能导致透析业务中断或数据丢失，须立即处理。 | May stop dialysis or lose data: act now.
         警告 | warning | 尚不影响业务，不处理将演变为故障。 | No harm yet, but will become a fault.
         建议 | advice | 可改进项，择机处理。 | An improvement for a suitable time.
@@ -260,12 +260,22 @@ def _system(page: Page) -> None:
     page.rows_or_note(
         "performance",
         """
-        2.6 | 主机 | Host | host
-        4.0 | 指标 | Measure | name
-        2.5 | 均值 | Mean | mean
-        2.5 | 峰值 | Peak | peak
-        5.0 | 区间与来源 | Interval and source | source
+        2.3 | 主机 | Host | host
+        2.4 | CPU 均值 / 采样 | CPU mean / sample | cpu
+        2.4 | IO 等待 均值 / 采样 | I/O wait mean / sample | wait
+        3.8 | 最忙磁盘：采样，读 / 写均时 | Busiest disk: sample, read / write | disk
+        3.1 | 受阻 CPU / 内存 / IO | Stalled CPU / memory / I/O | pressure
+        2.6 | 占用 CPU 最多的程序 | Top programs | top
         """,
+    )
+    page.text(
+        page.t(
+            "均值自主机启动以来，由内核计数；采样为巡检时的一次短采样；受阻为近 5 分钟内有任务等待的时间占比 (PSI)。"
+            "峰值须有连续监测数据，单次巡检不能取得。",
+            "Means are the kernel's, since the host started; a sample is short, at the time of the inspection; stalled "
+            "is the share of the last 5 minutes in which work waited (PSI). Peaks need continuous monitoring.",
+        ),
+        "Note",
     )
     page.heading(page.t("补丁、错误日志与账户", "Updates, errors in logs, accounts"), 2)
     page.rows_or_note(
@@ -300,10 +310,10 @@ def _database(page: Page) -> None:
     page.rows_or_note(
         "settings",
         """
-        3.0 | 主机 | Host | host
         5.6 | 参数 | Parameter | name
-        3.4 | 当前值 | Value | value
-        4.6 | 来源 | Source | source
+        3.6 | 当前值 | Value | value
+        3.4 | 来源 | Source | source
+        4.0 | 服务器 | Server | where
         """,
     )
     page.heading(page.t("最耗时的语句", "Costliest statements"), 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -34,14 +35,14 @@ class Missing:
 
     def add(self, host: str, reason: str) -> None:
         """One host and why."""
-        hosts = self.reasons.setdefault(reason or self.words("no_reason"), [])
+        hosts = self.reasons.setdefault(clean(reason, 200) or self.words("no_reason"), [])
         if host not in hosts:
             hosts.append(host)
 
     def note(self) -> str:
         """All of them in one paragraph."""
         parts = [
-            f"{host_list(hosts, self.words)}{self.words('colon')}{self.words.missing(clean(reason, 200))}"
+            f"{host_list(hosts, self.words)}{self.words('colon')}{self.words.missing(reason)}"
             for reason, hosts in self.reasons.items()
         ]
         return self.words("semicolon").join(parts)
@@ -49,7 +50,7 @@ class Missing:
 
 def host_list(hosts: Sequence[str], words: Words, shown: int = 8) -> str:
     """Hosts by name, or some names and the count."""
-    listed = words("list").join(clean(host, 80) for host in hosts[:shown])
+    listed = ", ".join(clean(host, 80) for host in hosts[:shown])
     if len(hosts) <= shown:
         return listed
     return words("hosts_more", hosts=listed, n=len(hosts))
@@ -61,12 +62,31 @@ def cut(rows: Sequence[Row], words: Words, note: str = "", limit: int = ROWS) ->
     return Table(rows[:limit], "".join([*notes, note]))
 
 
-def or_note(rows: Sequence[Row], words: Words, missing: Missing, nothing: str) -> Table:
+def or_note(rows: Sequence[Row], words: Words, missing: Missing, nothing: str, *, limit: int = ROWS) -> Table:
     """Rows with what is missing; where there is neither, the sentence that says that there is nothing."""
     note = missing.note()
     if not rows and not note:
         note = nothing
-    return cut(rows, words, note)
+    return cut(rows, words, note, limit)
+
+
+def merged(rows: Iterable[Row], words: Words) -> list[Row]:
+    """Rows that differ in nothing but their host become one."""
+    hosts: dict[tuple[tuple[str, object], ...], list[str]] = {}
+    for row in rows:
+        rest = tuple((name, value) for name, value in row.items() if name != "host")
+        hosts.setdefault(rest, []).append(str(row["host"]))
+    return [
+        {**dict(rest), "host": host_list(list(dict.fromkeys(named)), words, 5)}
+        for rest, named in hosts.items()
+    ]
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """A key that sorts app9 before app10."""
+    return [
+        (int(part), "") if part.isdigit() else (0, part) for part in re.findall(r"[0-9]{1,18}|[^0-9]+", text)
+    ]
 
 
 def number_rows(rows: Iterable[Row]) -> list[Row]:
