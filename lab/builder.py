@@ -46,9 +46,15 @@ def start_all(lab: Lab, hosts: list[str], new: list[str]) -> dict[str, str]:
     network.ensure_bridge(lab)
     make_key(lab)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: start_new(lab, name, trees[HOSTS[name].release]), new))
-        write_known_hosts(lab)
-        states = dict(zip(hosts, pool.map(lambda name: wait_ready(lab, name), hosts), strict=True))
+        try:
+            list(pool.map(lambda name: start_new(lab, name, trees[HOSTS[name].release]), new))
+            write_known_hosts(lab)
+            states = dict(zip(hosts, pool.map(lambda name: wait_ready(lab, name), hosts), strict=True))
+        except BaseException:
+            # The pool would wait for those that still wait for their hosts: a dead host ends the wait.
+            for name in new:
+                host.cut_power(lab, name)
+            raise
     print(f"lab: {', '.join(hosts)} answer after {time.monotonic() - started:.0f} s", flush=True)
     return states
 

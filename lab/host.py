@@ -111,8 +111,7 @@ def mount(lab: Lab, host: str) -> None:
 
 def boot(lab: Lab, host: str) -> None:
     """Start the host; it goes on without us."""
-    # A power cut leaves the old link for a moment; its name would still be taken.
-    run(["ip", "link", "delete", "dev", f"vb-{lab.machine(host)}"], check=False)
+    drop_link(lab, host)
     argv = [
         *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
         *(machine_option(lab, host), f"--hostname={host}", f"--directory={lab.root(host)}"),
@@ -130,6 +129,11 @@ def boot(lab: Lab, host: str) -> None:
             start_new_session=True,
             cwd="/",
         )
+
+
+def drop_link(lab: Lab, host: str) -> None:
+    """Remove the host's network link: a power cut leaves it for a moment, and its name would be taken."""
+    run(["ip", "link", "delete", "dev", f"vb-{lab.machine(host)}"], check=False)
 
 
 def machine_option(lab: Lab, host: str) -> str:
@@ -216,6 +220,7 @@ def destroy(lab: Lab, host: str) -> None:
     folder = lab.folder(host)
     for target in sorted(mounts_under(folder), key=len, reverse=True):
         run(["umount", target])
+    drop_link(lab, host)
     cgroup.remove(lab.scope(host))
     if mounts_under(folder):
         raise LabError(f"{folder} still holds mounts; see: findmnt -R {folder}")

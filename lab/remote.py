@@ -18,6 +18,8 @@ def ssh_command(lab: Lab, host: str) -> list[str]:
         *("ssh", "-F", "none", "-i", str(lab.private_key)),
         *("-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=5"),
         *("-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={lab.known_hosts}"),
+        # A host that loses its power says no goodbye.
+        *("-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"),
         *("-o", "GlobalKnownHostsFile=/dev/null", f"{ACCOUNT}@{lab.address(host)}"),
     ]
 
