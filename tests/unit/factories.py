@@ -290,7 +290,6 @@ def postgresql_snapshot(**changed: Any) -> dict[str, Any]:
     """What library/postgresql_snapshot.py returns of one server, with what the test changes in its data."""
     server = {"cluster": "5432"}
     database = {**server, "database": "dialysis"}
-    vitals = {**database, "schema": "clinic", "table": "vitals"}
     data = {
         "server": [server | {"version": "15.18", "in_recovery": False, "started": "2026-08-01T01:00:00Z"}],
         "connections": [server | {"used": 43, "maximum": 200}],
