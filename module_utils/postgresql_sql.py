@@ -245,7 +245,10 @@ def _archiver() -> str:
 SELECT a.archived_count, a.last_archived_wal, {utc("a.last_archived_time")} AS last_archived, a.failed_count,
   a.last_failed_wal, {utc("a.last_failed_time")} AS last_failed, {utc("a.stats_reset")} AS stats_reset,
   coalesce(a.last_failed_time > coalesce(a.last_archived_time, '-infinity'), false) AS failing,
-  current_setting('archive_mode') <> 'off' AS enabled, q.waiting_files, q.waiting_seconds,
+  pg_is_in_recovery() AS in_recovery, current_setting('archive_mode') AS mode,
+  current_setting('archive_mode') <> 'off' AS enabled,
+  current_setting('archive_command') NOT IN ('', '(disabled)', 'true', '/bin/true')
+    OR coalesce(current_setting('archive_library', true), '') <> '' AS command_set, q.waiting_files, q.waiting_seconds,
   {seconds_since("a.last_archived_time")} AS last_archived_seconds
 FROM pg_stat_archiver a, (
   SELECT count(*) AS waiting_files, coalesce({seconds_since("min(modification)")}, 0) AS waiting_seconds
