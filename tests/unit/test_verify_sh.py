@@ -543,6 +543,39 @@ def test_receipts_of_another_site_or_of_no_form_are_refused(ledger: Ledger, keys
     assert (code, len(faults(lines))) == (4, 2)
 
 
+def test_a_receipt_for_the_right_bytes_at_another_site_is_refused(
+    ledger: Ledger, keys: dict[str, Path]
+) -> None:
+    sha256 = digest((ledger.entries[0] / "MANIFEST").read_bytes())
+    text, signature = receipt(keys["witness"], 1, sha256, "2026-11-22T13:00:01Z", site="other")
+    ledger.add("entry", "later", {"receipts/000001.receipt": text, "receipts/000001.receipt.sig": signature})
+    code, lines = verify(ledger.root)
+    assert (code, len(faults(lines))) == (4, 1)
+    assert "is a receipt of site other" in faults(lines)[0]
+
+
+def test_an_engineer_without_limits_still_gives_himself_no_receipt(
+    ledger: Ledger, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    """A line without namespaces lets its key sign anything, as far as ssh-keygen is concerned."""
+    signers = tmp_path / "allowed_signers"
+    signers.write_text(f"{ENGINEER} {public(keys['engineer'])}\n")
+    ledger.add("entry", "later", ledger.receipts(keys["engineer"], 1))
+    code, lines = verify(ledger.root, "--allowed-signers", signers)
+    assert (code, len(faults(lines))) == (4, 1)
+    assert "it proves nothing" in faults(lines)[0]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+def test_a_ledger_cannot_speak_to_the_terminal(ledger: Ledger, shell: list[str]) -> None:
+    manifest = ledger.entries[2] / "MANIFEST"
+    text = manifest.read_bytes().replace(b"# site lab", b"# site \0lab\x1b[2J\xff\r")
+    manifest.write_bytes(text + b"\0\x1b[31m\xff  x\n")
+    command = [*shell, str(VERIFY), str(ledger.root)]
+    printed = subprocess.run(command, capture_output=True, check=False).stdout
+    assert all(32 <= byte < 127 or byte == 10 for byte in printed)
+
+
 def test_the_hospitals_time_decides_whether_a_key_was_valid(tmp_path: Path, keys: dict[str, Path]) -> None:
     """A key that ended in June, used in November with a date in May: only the hospital's time shows it."""
     ledger = Ledger.create(tmp_path / "ledger", keys["engineer"], keys["witness"])
@@ -564,6 +597,22 @@ def test_the_hospitals_time_decides_whether_a_key_was_valid(tmp_path: Path, keys
     code, lines = verify(ledger.root, "--heads", late)
     assert (code, len(faults(lines))) == (4, 1)
     assert "the signature does not hold" in faults(lines)[0]
+
+
+def test_the_readers_own_time_zone_and_settings_do_not_count(
+    ledger: Ledger, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    """A window of two hours in UTC, checked by somebody in Shanghai whose shell has a CDPATH."""
+    signers = tmp_path / "allowed_signers"
+    window = 'valid-after="20261122120000Z",valid-before="20261122140000Z"'
+    signers.write_text(f'{ENGINEER} namespaces="{RECORD}",{window} {public(keys["engineer"])}\n')
+    (tmp_path / "elsewhere" / "ledger").mkdir(parents=True)
+    settings = {"TZ": "Asia/Shanghai", "LC_ALL": "zh_CN.UTF-8", "CDPATH": str(tmp_path / "elsewhere")}
+    command = ["sh", str(VERIFY), "ledger", "--allowed-signers", "allowed_signers"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | settings, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "sound: 8 entries")
 
 
 def test_a_back_dated_entry_is_shown_against_the_hospitals_time(ledger: Ledger, tmp_path: Path) -> None:

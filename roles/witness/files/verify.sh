@@ -146,7 +146,7 @@ done <"$tmp/claims"
 VERIFY_HEADS=$heads awk '
     function fault(entry, text) { print "fault: " entry ": " text >> faults }
     function warn(entry, text) { print "warning: " entry ": " text >> warnings }
-    function shown(text) { gsub(/[^ -~]/, "?", text); return "\"" substr(text, 1, 120) "\"" }
+    function shown(text) { return "\"" substr(text, 1, 120) "\"" }
     function named(first, last) { return sprintf("%06d", first) (first == last ? "" : sprintf(" to %06d", last)) }
     function is_time(text) {
         return text ~ /^[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]Z$/
