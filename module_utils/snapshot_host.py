@@ -133,7 +133,7 @@ class Host:
             raise UnreadError(argv[0] + " is not installed")
         self.commands.append(" ".join(shlex.quote(word) for word in argv))
         try:
-            code, out, err, ended = _run([program, *argv[1:]], seconds, given, limit)
+            code, out, err, ended = _run([self.root + program, *argv[1:]], seconds, given, limit)
         except OSError as error:
             raise UnreadError(f"{argv[0]}: {error.strerror}") from None
         if ended == "hung":

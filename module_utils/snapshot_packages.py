@@ -102,11 +102,7 @@ def _apt_updates(host: Host) -> Dict[str, Any]:
     # `apt list` costs a sixth of `apt-get -s upgrade` and names the suite, hence the security updates, as well.
     argv = ["apt", "list", "--upgradable", *_without_cache(host)]
     pending = parse_apt(host.run(argv, 15.0, limit=1 << 22))
-    return {
-        "lists_updated": _newest(host, folders),
-        **_summary(pending),
-        "unsigned_sources": _apt_unsigned(host),
-    }
+    return {"lists_updated": _newest(host, folders), **_summary(pending)}
 
 
 def _without_cache(host: Host) -> List[str]:
@@ -132,20 +128,22 @@ def parse_apt(text: str) -> List[Dict[str, Any]]:
     return found
 
 
-def _apt_unsigned(host: Host) -> List[str]:
-    """Sources that are taken without a signature."""
-    paths = [
-        "/etc/apt/sources.list",
-        *("/etc/apt/sources.list.d/" + n for n in host.folder("/etc/apt/sources.list.d")),
-    ]
-    found = []
-    for path in paths:
+def package_sources(host: Host) -> Dict[str, Any]:
+    """Sources whose packages are taken without a signature."""
+    apt = ["/etc/apt/sources.list"]
+    apt += ["/etc/apt/sources.list.d/" + name for name in host.folder("/etc/apt/sources.list.d")]
+    repositories = ["/etc/yum.repos.d/" + name for name in host.folder("/etc/yum.repos.d")]
+    unsigned: List[str] = []
+    for path in apt:
         if path.endswith((".list", ".sources")) and host.exists(path):
             with host.noting(path):
                 text = "\n".join(content_lines(host.read(path)))
                 if re.search(r"trusted\s*[=:]\s*yes", text, re.IGNORECASE):
-                    found.append(path)
-    return found
+                    unsigned.append(path)
+    for path in repositories:
+        with host.noting(path):
+            unsigned += parse_unsigned(host.read(path))
+    return {"unsigned": unsigned}
 
 
 def _dnf_updates(host: Host, manager: str) -> Dict[str, Any]:
@@ -156,11 +154,7 @@ def _dnf_updates(host: Host, manager: str) -> Dict[str, Any]:
         for update in pending:
             update["security"] = update["name"] in secure
     caches = ["/var/cache/dnf/" + name for name in host.folder("/var/cache/dnf")] + ["/var/cache/yum"]
-    unsigned = []
-    for name in host.folder("/etc/yum.repos.d"):
-        with host.noting("/etc/yum.repos.d/" + name):
-            unsigned += parse_unsigned(host.read("/etc/yum.repos.d/" + name))
-    return {"lists_updated": _newest(host, caches), **_summary(pending), "unsigned_sources": unsigned}
+    return {"lists_updated": _newest(host, caches), **_summary(pending)}
 
 
 def parse_dnf(text: str) -> List[Dict[str, Any]]:
@@ -250,4 +244,4 @@ def _contained(host: Host) -> bool:
     )
 
 
-PROBES = {"packages": packages, "updates": updates, "restart": restart}
+PROBES = {"packages": packages, "package_sources": package_sources, "updates": updates, "restart": restart}

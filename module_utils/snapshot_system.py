@@ -70,6 +70,7 @@ def operating_system(host: Host) -> Dict[str, Any]:
         id=release.get("ID"),
         version=release.get("VERSION_ID"),
         name=release.get("PRETTY_NAME"),
+        release=release_name(release),
         codename=release.get("VERSION_CODENAME"),
         support_ends=release.get("SUPPORT_END"),
         family=family(release),
@@ -107,6 +108,14 @@ def family(release: Dict[str, str]) -> Optional[str]:
             if name.lower().split("-")[0] in members or name.lower() in members:
                 return result
     return None
+
+
+def release_name(release: Dict[str, str]) -> Optional[str]:
+    """The release whose support has an end: debian-12, rocky-9, ubuntu-24.04, kylin-V10."""
+    name, version = release.get("ID"), release.get("VERSION_ID")
+    if not name or not version:
+        return None
+    return f"{name}-{version}" if name in ("ubuntu", "openEuler") else f"{name}-{version.split('.')[0]}"
 
 
 def taints(value: int) -> List[str]:
