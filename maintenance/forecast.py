@@ -26,7 +26,7 @@ KEEP_DAYS = 365  # … for this long
 THRESHOLDS = (80, 90, 100)
 
 # Metrics that fill up, by their names in roles/inspection/vars/*_rules.yml. Memory comes and goes.
-CAPACITY_SUFFIXES = ("_used_bytes", "_size_bytes", "_inodes_used", "_used_inodes")
+CAPACITY_SUFFIXES = ("_used_bytes", "_size_bytes", "_inodes_used", "sequence_value")
 NO_CAPACITY_PREFIXES = ("memory_", "swap_", "cache_", "buffers_", "temporary_")
 
 History = Sequence[tuple[str, Mapping[str, Sequence[Metric]]]]

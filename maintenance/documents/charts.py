@@ -34,7 +34,7 @@ _PANELS = 6
 
 def by_area(counts: dict[str, dict[str, int]], words: Words, path: Path) -> Path:
     """Stacked bars: how the checks of each area went."""
-    figure, axes = _figure(0.9 + 0.3 * len(counts))
+    figure, axes = _figure(0.9 + 0.3 * max(3, len(counts)))
     left = [0] * len(counts)
     names = [_label(words(area)) for area in counts]
     for kind, colour in _COLOURS.items():
@@ -44,7 +44,7 @@ def by_area(counts: dict[str, dict[str, int]], words: Words, path: Path) -> Path
             shown = [str(value) if value else "" for value in values]
             axes.bar_label(bars, labels=shown, label_type="center", fontproperties=_font(7))
             left = [before + value for before, value in zip(left, values, strict=True)]
-    axes.invert_yaxis()
+    _from_the_top(axes, len(names))
     axes.locator_params(axis="x", integer=True)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=6, frameon=False, prop=_font(8))
     return _save(figure, axes, path)
@@ -53,7 +53,7 @@ def by_area(counts: dict[str, dict[str, int]], words: Words, path: Path) -> Path
 def use(uses: Sequence[tuple[str, float]], path: Path) -> Path:
     """Bars of percent, the fullest first."""
     shown = sorted(uses, key=lambda one: -one[1])[:_BARS]
-    figure, axes = _figure(0.6 + 0.25 * len(shown))
+    figure, axes = _figure(0.6 + 0.25 * max(3, len(shown)))
     colours = [_COLOURS["critical" if use >= 90 else "warning" if use >= 80 else "pass"] for _, use in shown]
     bars = axes.barh(
         _distinct([name for name, _ in shown]), [use for _, use in shown], color=colours, height=0.62
@@ -62,7 +62,7 @@ def use(uses: Sequence[tuple[str, float]], path: Path) -> Path:
     axes.set_xlim(0, 108)
     for limit in (80, 90):
         axes.axvline(limit, color="#7F7F7F", linewidth=0.8, linestyle=":")
-    axes.invert_yaxis()
+    _from_the_top(axes, len(shown))
     return _save(figure, axes, path)
 
 
@@ -70,7 +70,7 @@ def sizes(values: Sequence[tuple[str, float]], path: Path) -> Path:
     """Bars of bytes, the largest first."""
     shown = sorted(values, key=lambda one: -one[1])[:_BARS]
     largest, (scale, unit) = shown[0][1], _unit(shown[0][1])
-    figure, axes = _figure(0.75 + 0.25 * len(shown))
+    figure, axes = _figure(0.75 + 0.25 * max(3, len(shown)))
     bars = axes.barh(
         _distinct([name for name, _ in shown]),
         [value / scale for _, value in shown],
@@ -80,7 +80,7 @@ def sizes(values: Sequence[tuple[str, float]], path: Path) -> Path:
     axes.bar_label(bars, labels=[size(value) for _, value in shown], padding=2, fontproperties=_font(7))
     axes.set_xlim(0, largest / scale * 1.15 or 1)
     axes.set_xlabel(unit, fontproperties=_font(7))
-    axes.invert_yaxis()
+    _from_the_top(axes, len(shown))
     return _save(figure, axes, path)
 
 
@@ -146,6 +146,11 @@ def _save(figure: Figure, axes: Any, path: Path) -> Path:
     _plain(axes)
     figure.savefig(path)
     return path
+
+
+def _from_the_top(axes: Any, bars: int) -> None:
+    """The first bar on top; a single one does not fill the picture."""
+    axes.set_ylim(max(bars, 3) - 0.5, -0.5)
 
 
 def _plain(axes: Any) -> None:

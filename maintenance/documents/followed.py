@@ -143,8 +143,12 @@ def by_urgency(forecasts: Sequence[Forecast]) -> list[Forecast]:
 
 
 def charted(forecasts: Sequence[Forecast]) -> list[Forecast]:
-    """Those that have a line to draw."""
-    return [one for one in by_urgency(forecasts) if one.slope_per_day is not None]
+    """Those that have a line to draw and a limit to reach, and whole databases."""
+    return [
+        one
+        for one in by_urgency(forecasts)
+        if one.slope_per_day is not None and (one.limit or one.metric == "database_size_bytes")
+    ]
 
 
 def method(forecasts: Sequence[Forecast], words: Words) -> str:

@@ -27,6 +27,7 @@ def cover(record: Record, seq: int, digests: tuple[str, str], words: Words) -> d
         "system": given.get("system") or clean(record.site, 60),
         **{name: given.get(name) or words("not_provided") for name in ("hospital", "vendor", "contract")},
         **{name: given.get(name) or _BLANK for name in ("department", "reviewer", "manager")},
+        "parties": words("parties", **given) if given.get("hospital") and given.get("vendor") else "",
         "engineer": given.get("engineer") or principal,
         "title": clean(record.runbook.title.get(record.language) or record.runbook.name, 120),
         "quarter": quarter(record, words),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from maintenance.documents.clean import clean
 from maintenance.documents.followed import ALONE
 from maintenance.documents.table import (
+    GREY,
     NONE,
     SEVERITY_COLOUR,
     VERDICT_COLOUR,
@@ -92,22 +93,31 @@ def checks(judged: Sequence[Judged], areas: Sequence[str], words: Words) -> Tabl
     counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
     listed = words("list").join(f"{words(verdict)} {count}" for verdict, count in counts.items() if count)
     sentence = words("checks_counted", n=len(chosen), counts=listed)
-    rest = [one for one in chosen if one.finding.verdict not in ("pass", "not_applicable")]
-    if not rest:
+    wrong = [one for one in chosen if one.finding.verdict in (*_ACT, "waived", "manual")]
+    rows: list[Row] = [
+        {
+            "where": _places(group, words),
+            "title": clean(group[0].finding.title),
+            "actual": _values(group, words),
+            "expected": clean(group[0].finding.expected) or "—",
+            "verdict": words(group[0].finding.verdict),
+            "colour": _colour(group[0]),
+        }
+        for group in _grouped(wrong)
+    ]
+    rows += [
+        {
+            "where": _places(group, words),
+            "title": _titles(group, words),
+            "actual": clean(group[0].finding.actual) or words("no_reason"),
+            "expected": "—",
+            "verdict": words("unknown"),
+            "colour": GREY,
+        }
+        for group in _by_reason(chosen)
+    ]
+    if not rows:
         return Table(sentence=sentence + words("nothing_to_do"))
-    rows: list[Row] = []
-    for group in _grouped(rest):
-        first = group[0].finding
-        rows.append(
-            {
-                "where": _places(group, words),
-                "title": clean(first.title),
-                "actual": _values(group, words),
-                "expected": clean(first.expected) or "—",
-                "verdict": words(first.verdict),
-                "colour": _colour(group[0]),
-            }
-        )
     table = cut(rows, words, limit=_CHECKS_IN_A_CHAPTER)
     table.sentence = sentence
     return table
@@ -146,24 +156,18 @@ def problems(record: Record, judged: Sequence[Judged], words: Words) -> Table:
     return table
 
 
-def unknown(record: Record, judged: Sequence[Judged], words: Words) -> Table:
-    """What could not be obtained, with its reason; by reason, so that a missing tool is said once."""
-    chosen = [one for one in judged if one.finding.verdict == "unknown"]
-    if not chosen:
-        return Table(note=words("unknown_none"))
-    by_reason: dict[tuple[str, str], list[Judged]] = {}
-    for one in chosen:
-        by_reason.setdefault((one.finding.id, one.finding.actual), []).append(one)
+def unknown(judged: Sequence[Judged], words: Words) -> Table:
+    """What could not be obtained, by reason, so that a missing tool is said once."""
     rows: list[Row] = [
         {
             "where": _places(group, words),
-            "title": clean(group[0].finding.title),
-            "why": clean(reason) or words("no_reason"),
-            "evidence": evidence(record, group, words),
+            "why": clean(group[0].finding.actual) or words("no_reason"),
+            "title": _titles(group, words),
+            "rules": ", ".join(dict.fromkeys(clean(one.finding.id, 60) for one in group)),
         }
-        for (_, reason), group in by_reason.items()
+        for group in _by_reason(judged)
     ]
-    return cut(rows, words, limit=_PROBLEMS)
+    return cut(rows, words, "" if rows else words("unknown_none"), limit=_PROBLEMS)
 
 
 def risks(judged: Sequence[Judged], words: Words) -> Table:
@@ -285,6 +289,23 @@ def _grouped(judged: Sequence[Judged]) -> list[list[Judged]]:
         for group in groups.values()
         for part in ([group] if len(group) > ALONE else [[one] for one in group])
     ]
+
+
+def _by_reason(judged: Sequence[Judged]) -> list[list[Judged]]:
+    """What could not be obtained, by reason and host."""
+    groups: dict[tuple[str, str], list[Judged]] = {}
+    for one in judged:
+        if one.finding.verdict == "unknown":
+            groups.setdefault((one.finding.actual, one.where), []).append(one)
+    alike: dict[tuple[str, ...], list[Judged]] = {}
+    for (reason, _), group in groups.items():
+        alike.setdefault((reason, *(one.finding.id for one in group)), []).extend(group)
+    return list(alike.values())
+
+
+def _titles(group: Sequence[Judged], words: Words) -> str:
+    titles = list(dict.fromkeys(clean(one.finding.title, 80) for one in group))
+    return words("list").join(titles[:_PLACES]) + (f" … ({len(titles)})" if len(titles) > _PLACES else "")
 
 
 def _places(group: Sequence[Judged], words: Words, shown: int = _PLACES) -> str:

@@ -60,10 +60,7 @@ def make(language: str, folder: Path = TEMPLATES) -> Path:
     t = page.t
     page.header_and_footer(
         (t("{{ cover.system }} 巡检报告", "{{ cover.system }}: inspection report"), "{{ cover.run }}"),
-        t(
-            "{{ cover.hospital }}（甲方） · {{ cover.vendor }}（乙方）",
-            "{{ cover.hospital }} · {{ cover.vendor }}",
-        ),
+        "{{ cover.parties }}",
         (t("第 ", "Page "), t(" 页 / 共 ", " of "), t(" 页", "")),
     )
     path = folder / f"inspection.{language}.docx"
@@ -293,6 +290,8 @@ def _system(page: Page) -> None:
 
 def _database(page: Page) -> None:
     _chapter(page, 4)
+    page.when("not databases_here", "{{ no_databases }}")
+    page.tag("if databases_here")
     page.heading(page.t("实例", "Instances"), 2)
     page.rows_or_note(
         "instances",
@@ -339,6 +338,7 @@ def _database(page: Page) -> None:
         3.4 | 末次清理 | Last vacuum | vacuumed
         """,
     )
+    page.tag("endif")
     _checks(page, "checks.database")
 
 
@@ -363,6 +363,8 @@ def _capacity(page: Page) -> None:
         """,
     )
     page.heading(page.t("数据库与表空间", "Databases and tablespaces"), 2)
+    page.when("not databases_here", "{{ no_databases }}", "Note")
+    page.tag("if databases_here")
     page.chart("capacity.databases_chart", "图 5-2  数据库大小", "Figure 5-2  Size of databases")
     page.rows_or_note(
         "databases",
@@ -384,6 +386,7 @@ def _capacity(page: Page) -> None:
         2.5 | 行数（估计） | Rows (estimate) | count
         """,
     )
+    page.tag("endif")
     page.heading(page.t("物理磁盘", "Physical disks"), 2)
     page.rows_or_note(
         "disks",
@@ -514,7 +517,6 @@ def _followed(page: Page) -> None:
 
 
 def _problems(page: Page) -> None:
-    page.page_break()
     _chapter(page, 12)
     page.text("{{ problems.sentence }}")
     page.rows_or_note(
@@ -536,9 +538,9 @@ def _problems(page: Page) -> None:
         "unknown",
         """
         5.0 | 主机 / 对象 | Host / subject | where
-        6.0 | 检查项 | Check | title
-        10.0 | 未取得的原因 | Why | why
-        4.3 | 证据 | Evidence | evidence
+        9.0 | 未取得的原因 | Why | why
+        7.3 | 检查项 | Checks | title
+        4.0 | 规则 | Rules | rules
         """,
     )
 

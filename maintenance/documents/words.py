@@ -236,6 +236,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     "database_size_bytes": ("数据库", "database"),
     "table_size_bytes": ("表", "table"),
     "tablespace_size_bytes": ("表空间", "tablespace"),
+    "backup_size_bytes": ("末次备份", "last backup"),
+    "sequence_value": ("序列号", "sequence"),
+    "parties": ("{hospital}（甲方） · {vendor}（乙方）", "{hospital} · {vendor}"),
     # appendix
     "no_command": ("（没有执行外部命令）", "(no external command)"),
     "commands": (

@@ -140,7 +140,14 @@ def test_what_is_not_there_any_more_and_what_is_no_capacity_have_none():
 
 
 @pytest.mark.parametrize(
-    "name", ["filesystem_used_bytes", "filesystem_inodes_used", "database_size_bytes", "table_size_bytes"]
+    "name",
+    [
+        "filesystem_used_bytes",
+        "filesystem_inodes_used",
+        "database_size_bytes",
+        "table_size_bytes",
+        "sequence_value",
+    ],
 )
 def test_the_capacities_are_known_by_name(name):
     assert is_capacity(metric(1.0, name=name))
