@@ -135,21 +135,34 @@ def test_a_second_inspection_follows_the_first_one(runner: Runner, tmp_path: Pat
     assert made.language == "en"
 
 
-def test_an_unprivileged_user_gets_unknown_where_root_is_needed(tmp_path: Path) -> None:
-    # A clone of its own, as such a user would have: the checkout of the test may be unreadable to it.
-    home = tmp_path / "home"
-    home.mkdir()
+def clone_for(user: pwd.struct_passwd, home: Path) -> Path:
+    """A clone with an environment of its own, as such a user would have: the test's own may be unreadable to it."""
     for parent in [home, *home.parents][:-2]:
         parent.chmod(parent.stat().st_mode | 0o055)
-    nobody = pwd.getpwnam("nobody")
     copy = home / "clone"
-    copied = (".venv", "inventories", "playbooks", "roles", "library", "module_utils", "action_plugins")
-    for name in (*copied, "callback_plugins", "maintenance", "ansible.cfg", "runner.py", "requirements.lock"):
-        source = REPOSITORY / name
-        target = copy / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True)
-    subprocess.run(["chown", "-R", f"{nobody.pw_uid}:{nobody.pw_gid}", str(home)], check=True)
+    (copy / "inventories").mkdir(parents=True)
+    parts = (
+        "playbooks roles library module_utils action_plugins callback_plugins maintenance inventories/self"
+    )
+    for name in [*parts.split(), "ansible.cfg", "runner.py", "requirements.lock"]:
+        subprocess.run(["cp", "-a", str(REPOSITORY / name), str(copy / name)], check=True)
+    subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", str(copy / ".venv")], check=True)
+    packages = "lib/python3.11/site-packages"
+    source = REPOSITORY / ".venv" / packages
+    subprocess.run(["cp", "-a", "--reflink=auto", f"{source}/.", str(copy / ".venv" / packages)], check=True)
+    for name in ("ansible-playbook", "ansible"):
+        script = (REPOSITORY / ".venv/bin" / name).read_text().split("\n", 1)[1]
+        (copy / ".venv/bin" / name).write_text(f"#!{copy}/.venv/bin/python\n{script}")
+        (copy / ".venv/bin" / name).chmod(0o755)
+    subprocess.run(["chown", "-R", f"{user.pw_uid}:{user.pw_gid}", str(home)], check=True)
+    return copy
+
+
+def test_an_unprivileged_user_gets_unknown_where_root_is_needed(tmp_path: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    home = tmp_path / "home"
+    home.mkdir()
+    copy = clone_for(nobody, home)
     command = [
         str(copy / ".venv/bin/python"),
         str(copy / "runner.py"),
@@ -159,7 +172,7 @@ def test_an_unprivileged_user_gets_unknown_where_root_is_needed(tmp_path: Path) 
         "self",
         "--json",
     ]
-    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "USER": "nobody", "LANG": "C.UTF-8"}
+    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "USER": "nobody", "LANG": "C.UTF-8"}
     done = subprocess.run(
         command,
         capture_output=True,
