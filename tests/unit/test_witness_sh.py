@@ -461,6 +461,15 @@ def test_what_a_dead_witness_left_is_swept_when_it_is_old(witness: Witness, ledg
     assert young.exists()
 
 
+def test_it_may_be_started_anywhere(witness: Witness, tmp_path: Path) -> None:
+    """Even in a folder that is gone, which stands here for one that the account may not enter."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = ["sh", "-c", 'rmdir "$1"; shift; exec "$@"', "sh", str(gone), *witness.command]
+    done = subprocess.run(command, cwd=gone, input=b"head\n", capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"head 0 - -\n")
+
+
 def test_the_clients_environment_and_command_line_do_not_count(
     witness: Witness, ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -117,7 +117,8 @@ put() { # SEQ KIND RUN MANIFEST_BYTES SIG_BYTES; the request's first line is $li
     answer_receipt "$(held "$1")"
 }
 
-find "$store" -name '.tmp-*' -prune -mmin +60 -exec rm -rf {} +
+cd "$store" # find refuses to work where it cannot come back to
+find . -name '.tmp-*' -prune -mmin +60 -exec rm -rf {} +
 tmp=$(mktemp -d "$store/.tmp-XXXXXX")
 timeout 60 head -c 1065216 >"$tmp/request"
 IFS= read -r line <"$tmp/request" || error 2 'no request came, or it has no end of line'
