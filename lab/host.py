@@ -121,14 +121,17 @@ def boot(lab: Lab, host: str) -> None:
     ]
     supervised = ["sh", "-c", SUPERVISOR, lab.machine(host), *cgroup.inside(lab.scope(host), argv)]
     with (lab.folder(host) / "console.log").open("ab") as console:
-        subprocess.Popen(
-            supervised,
+        # setsid forks: the host is not our child, and outlives us without leaving a zombie.
+        subprocess.run(
+            ["setsid", "--fork", *supervised],
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
             cwd="/",
+            check=True,
         )
+    # A process has no command line yet while it executes its program: nobody could tell that it is ours.
+    wait_until(lambda: alive(lab, host), 2, interval=0.02)
 
 
 def drop_link(lab: Lab, host: str) -> None:
@@ -143,7 +146,7 @@ def machine_option(lab: Lab, host: str) -> str:
 
 def alive(lab: Lab, host: str) -> bool:
     """Whether the host runs, or its supervisor is about to start it again after a reboot."""
-    return bool(processes(lab, host, ("sh", "systemd-run", "systemd-nspawn")))
+    return bool(processes(lab, host, ("setsid", "sh", "systemd-run", "systemd-nspawn")))
 
 
 def nspawn_pid(lab: Lab, host: str) -> int | None:
@@ -159,6 +162,9 @@ def processes(lab: Lab, host: str, programs: tuple[str, ...]) -> list[int]:
         if not entry.name.isdigit():
             continue
         try:
+            # The short name first: a command line is slow to read while its process is busy.
+            if (entry / "comm").read_text().rstrip("\n") not in programs:
+                continue
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -31,15 +30,15 @@ tmpfs /run tmpfs rw 0 0
         ("less", "unit-db1", False),
     ],
 )
-def test_a_process_is_ours_by_program_and_by_machine(program: str, machine: str, ours: bool):
-    script = 'exec -a "$1" "$0" -c "import time; time.sleep(60)" --machine="$2"'
-    with subprocess.Popen(["bash", "-c", script, sys.executable, program, machine]) as process:
-        try:
-            cmdline = Path(f"/proc/{process.pid}/cmdline")
-            assert shell.wait_until(lambda: cmdline.read_text().startswith(program + "\0"), 5, 0.01)
-            assert (host.nspawn_pid(LAB, "db1") == process.pid) is ours
-        finally:
-            process.kill()
+def test_a_process_is_ours_by_program_and_by_machine(tmp_path: Path, program: str, machine: str, ours: bool):
+    pretender = tmp_path / program
+    pretender.symlink_to("/bin/sh")
+    words = [str(pretender), "-c", "read -r line", "name", f"--machine={machine}"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+        cmdline = Path(f"/proc/{process.pid}/cmdline")
+        assert shell.wait_until(lambda: machine in cmdline.read_text(), 5, 0.01)
+        assert (host.nspawn_pid(LAB, "db1") == process.pid) is ours
+        process.kill()
 
 
 def test_hierarchies_are_read_from_the_mounts():
