@@ -171,9 +171,7 @@ def upkeep(view: View) -> Table:
         host = view.host(probe.host)
         updates, services = view.probe(host, "updates", missing), view.probe(host, "services", missing)
         accounts, restart = view.probe(host, "accounts"), view.probe(host, "restart")
-        pending = (
-            f"{updates.text('pending_count')}（{updates.text('security_count')}）" if updates else absent
-        )
+        pending = f"{updates.text('pending_count')} ({updates.text('security_count')})" if updates else absent
         if restart and restart.value("required"):
             pending += "\n" + words("restart_needed")
         users = [one for one in accounts.items("users") if one.get("login")] if accounts else []
@@ -302,7 +300,7 @@ def jobs(view: View) -> Table:
                 "host": clean(probe.host, 80),
                 "name": clean(timer.get("name"), 120),
                 "kind": "systemd timer",
-                "schedule": when(timer.get("next_run"), words),
+                "schedule": when(timer["next_run"], words) if timer.get("next_run") else "—",
                 "last": f"{ran}{words('comma')}{result}" if result else ran,
             }
             (wrong if result not in ("", "success") else well).append(row)

@@ -215,7 +215,8 @@ class Page:
             shade = OxmlElement("w:shd")
             for key, value in (("val", "clear"), ("color", "auto"), ("fill", fill)):
                 shade.set(qn(f"w:{key}"), value)
-            cell._tc.get_or_add_tcPr().append(shade)
+            properties = cell._tc.get_or_add_tcPr()
+            properties.insert_element_before(shade, "w:noWrap", "w:tcMar", "w:vAlign")
 
     def _gap(self) -> None:
         self.document.add_paragraph(style="Gap")
@@ -260,7 +261,7 @@ class Page:
             link.append(run._r)
             paragraph._p.append(link)
             paragraph.add_run("\t")
-            field(paragraph, f"PAGEREF {bookmark} \\h", "")
+            field(paragraph, f"PAGEREF {bookmark} \\h", "…")
 
     def _margins(self, section: Any) -> None:
         section.left_margin = section.right_margin = Cm(_MARGIN)

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from maintenance.documents import contents
+
 TIMEOUT_SECONDS = 60
 
 # Where 宋体 and 黑体 are not installed, LibreOffice takes Japanese shapes, or boxes where there is no Chinese
@@ -25,7 +27,10 @@ _LATIN = {
 
 
 def convert(document: Path, folder: Path, *, timeout: float = TIMEOUT_SECONDS) -> tuple[Path | None, str]:
-    """The PDF of a Word document in `folder`, or None and why there is none. Never raises for a missing tool."""
+    """The PDF of a Word document in `folder`, or None and why there is none. Never raises for a missing tool.
+
+    The document's own table of contents gets the page numbers that were found on the way.
+    """
     office = shutil.which("soffice") or shutil.which("libreoffice")
     if office is None:
         return None, "LibreOffice is not installed; `make setup-pdf` installs it"
@@ -47,6 +52,7 @@ def convert(document: Path, folder: Path, *, timeout: float = TIMEOUT_SECONDS) -
             return None, said or "LibreOffice made no file and gave no reason"
         target = folder / made.name
         shutil.copyfile(made, target)
+        contents.number(document, target)
         return target, ""
 
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from maintenance.documents import charts, inspection, pdf, words
+from maintenance.documents import charts, contents, inspection, pdf, words
 from maintenance.documents.clean import CELL, clean
 from maintenance.documents.make_templates import CHAPTERS
 from maintenance.documents.table import host_list, merged, natural, size
@@ -111,7 +111,7 @@ def test_a_report_has_every_chapter_in_order_and_none_is_empty(report):
         "128 GiB",
         "未取得（serial: needs root: /sys/class/dmi/id/product_serial）",
         "4.19.90-52.22.v2207.ky10.x86_64",
-        "12（3）须重启后生效",
+        "12 (3)须重启后生效",
         "41.0 %",
         "99.00 %",
         "归档正常",
@@ -310,11 +310,27 @@ def test_a_pdf_is_in_simplified_chinese_glyphs_and_has_all_pages(report_as_pdf):
     assert f"第 {pages} 页 / 共 {pages} 页" in text
     for trace in ("None", "{{", "{%"):
         assert trace not in text
-    contents = {
+    pages_of = {
         title: int(page) for title, page in re.findall(r"^\s*\d+\s+(\S+?)\.{3,}\s*(\d+)$", text, re.MULTILINE)
     }
-    assert contents["结论摘要"] == 3
-    assert 10 < contents["签字确认"] < pages
+    assert pages_of["结论摘要"] == 3
+    assert 10 < pages_of["签字确认"] < pages
+
+
+def test_the_contents_of_the_word_document_get_the_page_numbers_of_the_pdf(report, report_as_pdf):
+    lines = text_of(report).splitlines()
+    second = run("pdftotext", "-layout", "-f", "2", "-l", "2", str(report_as_pdf), "-")
+    expected = re.findall(r"\.{4,}\s*(\d+)\s*$", second, re.MULTILINE)
+    assert len(expected) == len(CHAPTERS)
+    shown = [line for line in lines if line.startswith(tuple(zh for zh, _ in CHAPTERS))][: len(CHAPTERS)]
+    assert shown == [zh + page for (zh, _), page in zip(CHAPTERS, expected, strict=True)]
+
+
+def test_a_pdf_that_tells_no_page_numbers_leaves_the_document_alone(report, tmp_path):
+    before = report.read_bytes()
+    (tmp_path / "x.pdf").write_bytes(b"no pdf")
+    assert not contents.number(report, tmp_path / "x.pdf")
+    assert report.read_bytes() == before
 
 
 def test_a_pdf_of_hostile_text_is_made_too(tmp_path):
