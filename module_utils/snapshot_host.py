@@ -106,7 +106,7 @@ class Host:
             return UnreadError("needs root: " + path)
         if isinstance(error, FileNotFoundError):
             return UnreadError(path + " is not there")
-        return UnreadError(f"{path}: {os.strerror(error.errno) if error.errno else error}")
+        return UnreadError(f"{path}: {error.strerror or error}")
 
     def program(self, name: str) -> Optional[str]:
         """The path of a program, or None. The caller's PATH is not asked: it may hold anything."""

@@ -141,14 +141,19 @@ def _stop(_number: int, _frame: Any) -> None:
 
 def _reap(started: Sequence[int]) -> None:
     """Collect the children; what does not end after a moment is killed, and left when even that does not help."""
-    left, until = list(started), time.monotonic() + GRACE
-    while left and time.monotonic() < until:
-        left = [pid for pid in left if not _ended(pid)]
-        if left:
-            time.sleep(0.002)
-    for pid in left:
+    for pid in _wait(started):
         _signal(pid, signal.SIGKILL)
-        _ended(pid)
+    _wait(started)
+
+
+def _wait(started: Sequence[int]) -> List[int]:
+    """Those that are still there after a moment."""
+    left, until = list(started), time.monotonic() + GRACE
+    while True:
+        left = [pid for pid in left if not _ended(pid)]
+        if not left or time.monotonic() > until:
+            return left
+        time.sleep(0.002)
 
 
 def _ended(pid: int) -> bool:
