@@ -14,7 +14,8 @@ from pathlib import Path
 
 _PART = "word/document.xml"
 _FIELD = re.compile(
-    r'(> PAGEREF \w+ \\h </w:instrText>.*?fldCharType="separate"/></w:r><w:r>)<w:t>[^<]*</w:t>', re.DOTALL
+    r'(> PAGEREF \w+ \\h </w:instrText>.*?fldCharType="separate"/></w:r><w:r>)<w:t>[^<]*</w:t>',
+    re.DOTALL,
 )
 
 
