@@ -227,7 +227,7 @@ def countersign(args: Namespace) -> int:
         ),
     }
     with ledger.locked(path, of_site.name) as book:
-        made = book.append("receipt", name, files, run=entry.name, signer=signer)
+        made = book.append("receipt", name, files, signer=signer)
     print(f"countersigned {entry.folder} by {principals[0]}")
     print(f"receipt   {made.path}")
     return 0

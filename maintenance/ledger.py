@@ -117,14 +117,7 @@ class Book:
         return head.seq + 1 if head else 1
 
     def append(
-        self,
-        kind: str,
-        name: str,
-        files: Mapping[str, bytes | Path],
-        *,
-        run: str,
-        signer: Signer,
-        when: str = "",
+        self, kind: str, name: str, files: Mapping[str, bytes | Path], *, signer: Signer, when: str = ""
     ) -> Entry:
         """Add one signed entry; files maps paths in the entry to bytes or to a file whose content is copied."""
         head = self.head
@@ -140,7 +133,7 @@ class Book:
                 site=self.site,
                 seq=seq,
                 kind=kind,
-                run=run,
+                run=name,  # signed too, so that no entry can be renamed
                 signer=signer.principal,
                 time=when or now(),
                 previous=(head.folder, manifest.sha256_bytes(head.manifest_bytes())) if head else None,
@@ -296,7 +289,7 @@ def close_dead_runs(book: Book, signer: Signer) -> list[Entry]:
             ).encode(),
             "events.jsonl": whole,
         }
-        made.append(book.append("abandoned", opened.name, files, run=opened.name, signer=signer))
+        made.append(book.append("abandoned", opened.name, files, signer=signer))
         journal.unlink(missing_ok=True)
     _sweep_journals(book)
     return made

@@ -170,7 +170,7 @@ def _open(prepared: _Run, journal: Journal, progress: Progress) -> str:
         }
         data = to_bytes(facts)
         prepared.redactor.check(data, "open.json", vocabulary)
-        book.append("open", prepared.name, {"open.json": data}, run=prepared.name, signer=prepared.signer)
+        book.append("open", prepared.name, {"open.json": data}, signer=prepared.signer)
         return _witness(prepared, book, progress, needed=True)
 
 
@@ -185,7 +185,7 @@ def begin_ledger(book: Book, site: Site, signer: Signer) -> None:
             "allowed_signers": site.allowed_signers(),
             "verify.sh": verifier,
         }
-        book.append("genesis", site.name, files, run="-", signer=signer)
+        book.append("genesis", site.name, files, signer=signer)
     elif listed[0].name != site.name:
         raise CallError(
             f"{book.path} is the ledger of the site {listed[0].name}, not of {site.name}; nothing was run"
@@ -201,7 +201,7 @@ def _follow_signers(book: Book, site: Site, signer: Signer) -> None:
     if wanted != current:
         facts = {"schema": "maintenance-entry/1", "what": "allowed_signers changed", "time": ledger.now()}
         files: dict[str, bytes | Path] = {"entry.json": to_bytes(facts), "allowed_signers": wanted}
-        book.append("entry", "allowed-signers", files, run="-", signer=signer)
+        book.append("entry", "allowed-signers", files, signer=signer)
 
 
 def _check_chain(book: Book) -> None:
@@ -277,7 +277,7 @@ def _close(
             ledger.locked(prepared.ledger, prepared.call.site.name) as book,
         ):
             record, files = _files(prepared, journal, result, refused, book, Path(folder), progress)
-            entry = book.append("close", prepared.name, files, run=prepared.name, signer=prepared.signer)
+            entry = book.append("close", prepared.name, files, signer=prepared.signer)
             journal.remove()
             _witness(prepared, book, progress, needed=False)
     except (OSError, RefusedError) as error:

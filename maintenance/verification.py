@@ -279,7 +279,8 @@ class _Checker:
         for signers in self._receipt_signers:
             for line in signers.lines:
                 principal = line.principals.split(",")[0]
-                if not signers.principals(f"{line.key_type} {line.base64_key}", RECEIPT_NAMESPACE):
+                # Its own line must say so: a line without namespaces would let an engineer receipt himself.
+                if RECEIPT_NAMESPACE not in (line.options or {}).get("namespaces", "").split(","):
                     continue
                 try:
                     signers.verify(
@@ -321,7 +322,7 @@ class _Checker:
         renamed = "The folder was renamed, moved or copied."
         if not entry.folder.startswith(parsed.folder):
             yield Fault(entry.folder, f"its MANIFEST was signed for {parsed.folder}…", renamed)
-        if entry.kind in ("open", "close", "abandoned") and parsed.run != entry.name:
+        if parsed.run != entry.name:
             yield Fault(entry.folder, f"its MANIFEST was signed for the run {parsed.run}", renamed)
         if parsed.site != self.site:
             yield Fault(
@@ -383,7 +384,12 @@ def _digest_or_none(entry: Entry) -> str | None:
 def _files(entry: Entry, parsed: Manifest) -> Iterator[Fault]:
     """The files of the folder are those that are listed, with these bytes, and nothing else."""
     present = set()
+    if entry.path.is_symlink():
+        yield Fault(entry.folder, "it is a link, not a folder", "It was put there later.")
     for folder, folders, names in os.walk(entry.path):
+        if not folders and not names:
+            empty = str(Path(folder).relative_to(entry.path))
+            yield Fault(entry.folder, f"{empty[:120]} is an empty folder", "It was added later.")
         for name in [*names, *(item for item in folders if (Path(folder) / item).is_symlink())]:
             path = Path(folder) / name
             relative = str(path.relative_to(entry.path))

@@ -162,9 +162,10 @@ def method(forecasts: Sequence[Forecast], words: Words) -> str:
 
 
 def forecast_rows(forecasts: Sequence[Forecast], words: Words) -> Table:
-    """One row for each capacity."""
+    """One row for each capacity of which something can be said; the others are counted."""
+    silent = [one for one in forecasts if one.slope_per_day is None and not any(one.reaches.values())]
     rows: list[Row] = []
-    for one in by_urgency(forecasts):
+    for one in by_urgency([one for one in forecasts if one not in silent]):
         row: Row = {
             "where": _where(one, words),
             "now": _amount(one.value, one.unit)
@@ -175,7 +176,12 @@ def forecast_rows(forecasts: Sequence[Forecast], words: Words) -> Table:
         for share in ("80", "90", "100"):
             row[f"d{share}"], row[f"c{share}"] = _date(one, share, words)
         rows.append(row)
-    return cut(rows, words, limit=_FORECASTS)
+    note = (
+        words("forecast_silent", n=len(silent), points=MINIMUM_POINTS, days=MINIMUM_SPAN_DAYS)
+        if silent
+        else ""
+    )
+    return cut(rows, words, note, limit=_FORECASTS)
 
 
 def expansion(forecasts: Sequence[Forecast], words: Words) -> Table:

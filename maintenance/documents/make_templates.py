@@ -499,7 +499,7 @@ def _security(page: Page) -> None:
 
 def _followed(page: Page) -> None:
     _chapter(page, 11)
-    page.text("{{ followed.sentence }}")
+    page.text("{{ followed.sentence }}", keep=True)
     page.rows_or_note(
         "followed",
         """
@@ -518,15 +518,15 @@ def _followed(page: Page) -> None:
 
 def _problems(page: Page) -> None:
     _chapter(page, 12)
-    page.text("{{ problems.sentence }}")
+    page.text("{{ problems.sentence }}", keep=True)
     page.rows_or_note(
         "problems",
         """
         1.2 | 编号 | No. | number | centre
-        5.3 | 现象（当前值） | Finding (measured) | what
+        4.9 | 现象（当前值） | Finding (measured) | what
         3.0 | 期望 | Expected | expected
         1.4 | 等级 | Level | level | colour, centre
-        3.6 | 证据 | Evidence | evidence
+        4.0 | 证据 | Evidence | evidence
         5.4 | 建议 | Advice | advice
         1.7 | 责任方 | Owner | owner | centre
         2.1 | 期限 | Due | due | centre

@@ -215,6 +215,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "there is no forecast; dates beyond {years} years are not given. An expansion is what keeps use at 80 % or "
         "less for a year, due on the day on which 80 % is reached.",
     ),
+    "forecast_silent": (
+        "有 {n} 项容量的历史数据不足（须有不少于 {points} 个点、跨度不少于 {days} 天），暂不预测；现值见第 5 章。",
+        "Of {n} capacities there is too little history (at least {points} points over {days} days); chapter 5 has them.",
+    ),
     "expansion_none": (
         "按现有增长，一年内各项使用率均不超过 80 %，无需扩容。",
         "At the present growth all stay below 80 % for a year.",

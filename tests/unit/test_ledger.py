@@ -32,16 +32,14 @@ def chain(tmp_path: Path, signer: Signer) -> Path:
     ledger.check_usable(path)
     allowed = f'engineer@test namespaces="maintenance-record" {signer.public_key}\n'.encode()
     with ledger.locked(path, "test") as book:
-        book.append(
-            "genesis", "test", {"allowed_signers": allowed, "site.json": b"{}\n"}, run="-", signer=signer
-        )
+        book.append("genesis", "test", {"allowed_signers": allowed, "site.json": b"{}\n"}, signer=signer)
     return path
 
 
 def add(path: Path, signer: Signer, kind: str, name: str, **files: bytes) -> ledger.Entry:
     with ledger.locked(path, "test") as book:
         return book.append(
-            kind, name, {key.replace("_", "."): data for key, data in files.items()}, run=name, signer=signer
+            kind, name, {key.replace("_", "."): data for key, data in files.items()}, signer=signer
         )
 
 
@@ -58,7 +56,7 @@ def test_a_file_name_that_could_leave_the_entry_is_refused(chain: Path, signer: 
     with ledger.locked(chain, "test") as book:
         for name in ("../x", "/etc/x", "a/../../x", ".hidden", "中文", "a b", "a\nb", ""):
             with pytest.raises(CallError):
-                book.append("entry", "x", {name: b""}, run="-", signer=signer)
+                book.append("entry", "x", {name: b""}, signer=signer)
     assert verification.verify(chain).entries == 1
     assert not list(chain.glob(".tmp-*"))
 
@@ -93,12 +91,12 @@ while True:
     run = f"{sys.argv[3]}-{number}"
     journal = ledger.Journal(path, run)
     with ledger.locked(path, "test") as book:
-        book.append("open", run, {"open.json": b"{}"}, run=run, signer=signer)
+        book.append("open", run, {"open.json": b"{}"}, signer=signer)
     for line in range(3):
         journal.append(b'{"n": %d}\\n' % line, durable=True)
     print(number, flush=True)
     with ledger.locked(path, "test") as book:
-        book.append("close", run, {"record.json": b"x" * 20000}, run=run, signer=signer)
+        book.append("close", run, {"record.json": b"x" * 20000}, signer=signer)
         journal.remove()
 """
 

@@ -49,18 +49,18 @@ class Chain:
     def build(self, signer: Signer, *, content: bytes = b"content") -> None:
         self.path.mkdir(exist_ok=True)
         with ledger.locked(self.path, "s") as book:
-            book.append("genesis", "s", {"allowed_signers": self.allowed.encode()}, run="-", signer=signer)
+            book.append("genesis", "s", {"allowed_signers": self.allowed.encode()}, signer=signer)
             for run in ("a", "b", "c"):
-                book.append("open", run, {"open.json": b"{}"}, run=run, signer=signer)
+                book.append("open", run, {"open.json": b"{}"}, signer=signer)
                 files = {"record.json": content + run.encode(), "documents/report.pdf": b"pdf"}
-                book.append("close", run, files, run=run, signer=signer)
+                book.append("close", run, files, signer=signer)
 
     def entry(self, seq: int) -> Path:
         return next(entry.path for entry in ledger.entries(self.path) if entry.seq == seq)
 
     def append(self, signer: Signer, *, when: str = "") -> ledger.Entry:
         with ledger.locked(self.path, "s") as book:
-            return book.append("entry", "late", {"entry.json": b"{}"}, run="-", signer=signer, when=when)
+            return book.append("entry", "late", {"entry.json": b"{}"}, signer=signer, when=when)
 
     def sign(self, seq: int, signer: Signer, text: bytes) -> None:
         (self.entry(seq) / "MANIFEST").write_bytes(text)
@@ -275,9 +275,7 @@ def test_a_reader_can_trust_his_own_list_instead_of_the_ledgers(chain: Chain) ->
 def test_signers_added_by_an_allowed_key_hold_from_then_on(chain: Chain) -> None:
     more = chain.allowed + f'other@v namespaces="maintenance-record" {chain.other.public_key}\n'
     with ledger.locked(chain.path, "s") as book:
-        book.append(
-            "entry", "allowed-signers", {"allowed_signers": more.encode()}, run="-", signer=chain.signer
-        )
+        book.append("entry", "allowed-signers", {"allowed_signers": more.encode()}, signer=chain.signer)
     chain.append(chain.other)
     assert verification.verify(chain.path).sound
 
@@ -285,7 +283,5 @@ def test_signers_added_by_an_allowed_key_hold_from_then_on(chain: Chain) -> None
 def test_a_key_cannot_allow_itself(chain: Chain) -> None:
     more = chain.allowed + f'other@v namespaces="maintenance-record" {chain.other.public_key}\n'
     with ledger.locked(chain.path, "s") as book:
-        book.append(
-            "entry", "allowed-signers", {"allowed_signers": more.encode()}, run="-", signer=chain.other
-        )
+        book.append("entry", "allowed-signers", {"allowed_signers": more.encode()}, signer=chain.other)
     assert not verification.verify(chain.path).sound

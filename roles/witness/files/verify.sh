@@ -174,7 +174,7 @@ VERIFY_HEADS=$heads awk '
         if (site == "") site = (kind == "genesis" ? title : substr(line[2], 8))
         want[1] = "# maintenance-record-manifest v1"; want[2] = "# site " site
         want[3] = "# seq " number; want[4] = "# kind " kind
-        want[5] = (kind == "open" || kind == "close" || kind == "abandoned" ? "# run " title : line[5])
+        want[5] = "# run " title
         if (line[1] != want[1]) { fault(name, "its MANIFEST is not one: it was changed or exchanged"); return 0 }
         for (i = 2; i <= 5; i++) if (line[i] != want[i])
             fault(name, "MANIFEST says " shown(line[i]) " where this place needs " shown(want[i]) ": it was made for another place")
