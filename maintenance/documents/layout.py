@@ -113,9 +113,9 @@ class Page:
         listed = [Column.read(line) for line in columns.strip().splitlines()]
         table = self._grid(4, [column.width for column in listed])
         for number, column in enumerate(listed):
-            self._cell(
-                table.cell(0, number), self.t(column.zh, column.en), "CellHead", fill=_HEAD, centre=True
-            )
+            head = table.cell(0, number)
+            self._cell(head, self.t(column.zh, column.en), "CellHead", fill=_HEAD, centre=True)
+            head.paragraphs[0].paragraph_format.keep_with_next = True
             self._cell(
                 table.cell(2, number),
                 f"{{{{ r.{column.value} }}}}",
