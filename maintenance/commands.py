@@ -134,6 +134,7 @@ def verify(args: Namespace) -> int:
                     "receipts": report.receipts,
                     "faults": faults,
                     "unclosed": report.unclosed,
+                    "late": report.late,
                     "blind_spots": report.blind_spots(),
                 },
                 ensure_ascii=False,
@@ -146,6 +147,8 @@ def verify(args: Namespace) -> int:
         print(
             f"note   {name}: open without a close: the run is under way, or it died and the next run will say so"
         )
+    for text in report.late:
+        print(f"note   {text}: made offline, or back-dated; ask which")
     for text in report.blind_spots():
         print(f"note   not visible from here: {text}")
     against = f", {report.heads} heads of the hospital" if report.heads is not None else ""

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +26,7 @@ _RECEIPT = re.compile(
     r"maintenance-receipt v1\nsite (?P<site>[^\n]+)\nseq (?P<seq>\d+)\nsha256 (?P<sha256>[0-9a-f]{64})\n"
     r"time (?P<time>\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z)\n"
 )
+_LATE_SECONDS = 24 * 3600  # work without a line to the witness is legitimate; more than a day is worth a look
 _KNOWN_BESIDE = re.compile(r"\.lock|\.tmp-.*|\.run-.*|receipts|verify\.sh")
 
 
@@ -48,6 +50,9 @@ class Report:
     entries: int = 0
     faults: list[Fault] = field(default_factory=list)
     unclosed: list[str] = field(default_factory=list)
+    late: list[str] = field(
+        default_factory=list
+    )  # entries that the hospital saw long after the time they state
     receipts: int = 0
     heads: int | None = None
     newest: str = ""
@@ -139,6 +144,7 @@ def verify(
         if progress:
             progress(number + 1 - start, len(listed) - start)
     report.faults += _pairs(listed)
+    report.late = checker.late
     closed = {entry.name for entry in listed if entry.kind in ("close", "abandoned")}
     report.unclosed = [entry.folder for entry in listed if entry.kind == "open" and entry.name not in closed]
     if heads:
@@ -227,6 +233,7 @@ class _Checker:
         self.digests: dict[int, str] = {}
         self.site = listed[0].name
         self.times: dict[int, tuple[str, str]] = {}  # seq -> (sha256, time) of valid receipts
+        self.late: list[str] = []
 
     @cached_property
     def _receipt_signers(self) -> list[Signers]:
@@ -362,6 +369,8 @@ class _Checker:
                 "The entry was written anew after the hospital had seen it.",
             )
             known = None
+        if known and _seconds(known[1]) - _seconds(parsed.time) > _LATE_SECONDS:
+            self.late.append(f"{entry.folder}: states {parsed.time}, the hospital saw it at {known[1]}")
         try:
             self.signers.verify(
                 data, signature, parsed.signer, manifest.NAMESPACE, known[1] if known else parsed.time
@@ -372,6 +381,10 @@ class _Checker:
                 f"the signature of {parsed.signer} does not hold ({error})",
                 "The MANIFEST was changed, or was signed by a key that is not (or no longer) allowed to.",
             )
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
 
 
 def _digest_or_none(entry: Entry) -> str | None:

@@ -239,6 +239,14 @@ def test_an_expired_key_with_a_back_dated_header_is_caught_by_the_receipts_time(
     assert "expired@v does not hold" in faults[0].what
 
 
+def test_an_entry_that_the_hospital_saw_days_later_is_worth_a_look(chain: Chain) -> None:
+    made = chain.append(chain.signer, when="2026-11-01T00:00:00Z")
+    chain.receipt(made.seq, "2026-11-22T13:00:00Z")
+    report = verification.verify(chain.path)
+    assert report.sound
+    assert [line.split(":")[0] for line in report.late] == [made.folder]
+
+
 def test_an_entry_written_anew_after_its_receipt_is_caught(chain: Chain) -> None:
     chain.receipt(7, "2026-11-22T13:00:00Z", digest="ab" * 32)
     faults = verification.verify(chain.path).faults

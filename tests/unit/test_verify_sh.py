@@ -715,13 +715,7 @@ def test_what_the_ledger_module_writes_is_sound_here(tmp_path: Path, keys: dict[
     script: dict[str, bytes | Path] = {"allowed_signers": signers.encode(), "verify.sh": VERIFY}
     first = book.append("genesis", SITE, script, signer=signer)
     book.append("entry", "phone-1", {"entry.json": b"{}\n"}, signer=signer)
-    book.append(
-        "open",
-        "20261122T130000Z-inspect",
-        {"open.json": b"{}\n"},
-        run="20261122T130000Z-inspect",
-        signer=signer,
-    )
+    book.append("open", "20261122T130000Z-inspect", {"open.json": b"{}\n"}, signer=signer)
     seen = first.manifest().time
     book.keep_receipt(1, *receipt(keys["witness"], 1, digest(first.manifest_bytes()), seen))
     (root / ".run-20261122T130000Z-inspect").write_text("{}\n")
