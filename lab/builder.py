@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -16,6 +17,8 @@ from lab import base, host, network, remote
 from lab.plan import HOSTS, REPOSITORY, Lab, check_hosts, inventory, known_hosts
 from lab.provision import provision
 from lab.shell import LabError, run
+
+WATCHERS = 1024
 
 
 def up(lab: Lab, names: Iterable[str] = (), *, bare: bool = False) -> dict[str, str]:
@@ -45,6 +48,7 @@ def start_all(lab: Lab, hosts: list[str], new: list[str]) -> dict[str, str]:
     trees = {release: base.ensure(release) for release in {HOSTS[name].release for name in new}}
     network.ensure_bridge(lab)
     make_key(lab)
+    allow_watchers()
     with ThreadPoolExecutor() as pool:
         try:
             list(pool.map(lambda name: start_new(lab, name, trees[HOSTS[name].release]), new))
@@ -57,6 +61,14 @@ def start_all(lab: Lab, hosts: list[str], new: list[str]) -> dict[str, str]:
             raise
     print(f"lab: {', '.join(hosts)} answer after {time.monotonic() - started:.0f} s", flush=True)
     return states
+
+
+def allow_watchers() -> None:
+    """Let this computer's hosts watch files: all share one allowance, and Linux's own is enough for some seven."""
+    setting = Path("/proc/sys/fs/inotify/max_user_instances")
+    if int(setting.read_text()) < WATCHERS:
+        with contextlib.suppress(OSError):  # a container may not: then the console says "Too many open files"
+            setting.write_text(f"{WATCHERS}\n")
 
 
 def provision_all(lab: Lab) -> None:

@@ -15,6 +15,7 @@ from lab.shell import LabError, run, wait_until
 
 FILES = REPOSITORY / "lab" / "files"
 ENABLED = {"database": ["postgresql.service"], "gateway": ["nginx.service"]}
+ENABLED_EVERYWHERE = ["nftables.service"]
 
 # No gateway: nothing outside can be reached, not even by mistake. No router advertisements: networkd
 # would wait twelve seconds for one before it called the network configured.
@@ -57,7 +58,7 @@ def create(lab: Lab, host: str, base: Path) -> None:
     network.write_text(NETWORK.format(address=f"{lab.address(host)}/{lab.subnet.prefixlen}"))
     keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{host}"]
     run([*keygen, "-f", root / "etc/ssh/ssh_host_ed25519_key"])
-    for unit in ENABLED.get(HOSTS[host].group, []):
+    for unit in [*ENABLED_EVERYWHERE, *ENABLED.get(HOSTS[host].group, [])]:
         run(["systemctl", "--quiet", f"--root={root}", "enable", unit])
     if HOSTS[host].group == "database":
         create_cluster(root)

@@ -13,6 +13,7 @@ import yaml
 
 from lab import builder
 from lab.plan import REPOSITORY, Lab, check_hosts, inventory
+from lab.shell import LabError
 
 
 def folder(lab: Lab) -> Path:
@@ -25,7 +26,9 @@ def describe(lab: Lab, hosts: list[str]) -> Path:
     site = folder(lab)
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(REPOSITORY / "inventories" / "lab" / "group_vars", site / "group_vars")
-    (site / "hosts.yml").write_text(yaml.safe_dump(inventory(lab, hosts), sort_keys=False))
+    (site / "hosts.yml").write_text(
+        yaml.safe_dump(inventory(lab, hosts), explicit_start=True, sort_keys=False)
+    )
     text = (REPOSITORY / "inventories" / "lab" / "site.yml").read_text()
     (site / "site.yml").write_text(text.replace("site: lab\n", f"site: {site.name}\n"))
     return site
@@ -45,4 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except LabError as problem:
+        sys.exit(f"lab: {problem}")

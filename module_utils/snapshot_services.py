@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Optional
+from typing import Any, Collection, Dict, List, Optional
 
 from ansible.module_utils.snapshot_host import Host, UnreadError
 from ansible.module_utils.snapshot_text import bounded, epoch, instant, integer, present
 
 _MAXIMUM = 500
 _PROPERTIES = (
-    "Id LoadState ActiveState SubState UnitFileState Result NRestarts Restart ExecMainStatus MemoryCurrent "
+    "Id Names LoadState ActiveState SubState UnitFileState Result NRestarts Restart ExecMainStatus MemoryCurrent "
     "StateChangeTimestamp ExecMainStartTimestamp ExecMainExitTimestamp RefuseManualStop "
     "LastTriggerUSec NextElapseUSecRealtime Unit"
 )
 _RESTARTED_OFTEN = 3
+_ENABLED = frozenset(["enabled", "enabled-runtime", "static", "alias", "generated", "linked", "indirect"])
 
 
 def services(host: Host) -> Dict[str, Any]:
@@ -23,7 +24,8 @@ def services(host: Host) -> Dict[str, Any]:
         raise UnreadError("systemd does not run this host")
     expected = [_full_name(name, ".service") for name in host.parameters.get("expected_units") or []]
     timers = [_full_name(name, ".timer") for name in host.parameters.get("expected_timers") or []]
-    argv = ["systemctl", "show", "--no-pager", "--property=" + _PROPERTIES.replace(" ", ","), "--"]
+    # Without --all a glob matches active units only, and a timer's service is mostly not.
+    argv = ["systemctl", "show", "--all", "--no-pager", "--property=" + _PROPERTIES.replace(" ", ","), "--"]
     units = parse_show(host.run([*argv, "*.service", "*.timer", *expected, *timers], 8.0))
     found = summarise(units)
     # A failed mount or socket is no service: only the list of failed units names it.
@@ -31,7 +33,8 @@ def services(host: Host) -> Dict[str, Any]:
     found["failed"] = parse_units(host.run(argv.split()))
     # `degraded` makes it exit with 1; the word is the answer.
     found["system_state"] = host.run(["systemctl", "is-system-running"], accepted=range(0, 5)).strip()
-    found["expected"] = [_expected(units.get(name), name) for name in expected]
+    generated = _generated(host)
+    found["expected"] = [_expected(units.get(name), name, generated) for name in expected]
     found["expected_timers"] = [_timer(units, name) for name in timers]
     found["enabled"] = _enabled(host)
     return found
@@ -42,12 +45,12 @@ def _full_name(name: str, kind: str) -> str:
 
 
 def parse_show(text: str) -> Dict[str, Dict[str, str]]:
-    """Blocks of KEY=value by unit; a unit that was asked for twice is there once."""
+    """Blocks of KEY=value by each name of the unit: sshd.service may be another name of ssh.service."""
     units = {}
     for block in text.split("\n\n"):
         unit = dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
-        if unit.get("Id"):
-            units[unit["Id"]] = unit
+        for name in (unit.get("Names") or unit.get("Id") or "").split():
+            units[name] = unit
     return units
 
 
@@ -61,7 +64,7 @@ def parse_units(text: str) -> List[Dict[str, str]]:
 
 def summarise(units: Dict[str, Dict[str, str]]) -> Dict[str, Any]:
     """The loaded services in short, those that restart, and the timers with their last results."""
-    loaded = {name: unit for name, unit in units.items() if name.endswith(".service")}
+    loaded = {name: unit for name, unit in units.items() if name.endswith(".service") and name == unit["Id"]}
     restarting = [
         {"name": name, "restarts": integer(unit.get("NRestarts")) or 0}
         for name, unit in loaded.items()
@@ -82,7 +85,7 @@ def summarise(units: Dict[str, Dict[str, str]]) -> Dict[str, Any]:
     }
 
 
-def _expected(unit: Optional[Dict[str, str]], name: str) -> Dict[str, Any]:
+def _expected(unit: Optional[Dict[str, str]], name: str, generated: Collection[str] = ()) -> Dict[str, Any]:
     unit = unit or {}
     memory = integer(unit.get("MemoryCurrent"))
     return present(
@@ -90,8 +93,8 @@ def _expected(unit: Optional[Dict[str, str]], name: str) -> Dict[str, Any]:
         loaded=unit.get("LoadState") == "loaded",
         active=unit.get("ActiveState", "unknown"),
         sub=unit.get("SubState"),
-        enabled=unit.get("UnitFileState")
-        in ("enabled", "static", "alias", "generated", "linked", "indirect"),
+        enabled=unit.get("UnitFileState") in ("enabled", "static", "alias", "generated", "linked", "indirect")
+        or name in generated,
         result=unit.get("Result"),
         restarts=integer(unit.get("NRestarts")),
         memory_bytes=memory if memory is not None and memory < 1 << 62 else None,
@@ -108,7 +111,7 @@ def _timer(units: Dict[str, Dict[str, str]], name: str) -> Dict[str, Any]:
         name=name,
         loaded=timer.get("LoadState") == "loaded",
         active=timer.get("ActiveState") == "active",
-        enabled=timer.get("UnitFileState") in ("enabled", "static", "generated", "linked"),
+        enabled=timer.get("UnitFileState") in _ENABLED,
         unit=timer.get("Unit"),
         last_run=instant(epoch(timer.get("LastTriggerUSec", "")) or started),
         next_run=instant(epoch(timer.get("NextElapseUSecRealtime", ""))),
@@ -126,6 +129,18 @@ def _enabled(host: Host) -> List[str]:
         if folder.endswith((".wants", ".requires")):
             found.update(host.folder("/etc/systemd/system/" + folder))
     return sorted(found)
+
+
+def _generated(host: Host) -> List[str]:
+    """What generators start with the system, as Debian does with each PostgreSQL cluster; systemd calls that
+    `enabled-runtime`, like what is enabled until the next start only."""
+    folders = host.folder("/run/systemd/generator")
+    return [
+        name
+        for folder in folders
+        if folder.endswith((".wants", ".requires"))
+        for name in host.folder("/run/systemd/generator/" + folder)
+    ]
 
 
 PROBES = {"services": services}
