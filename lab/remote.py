@@ -62,8 +62,15 @@ def answers(lab: Lab, host: str) -> bool:
         return False
 
 
+# `running`, or for example `degraded` and the units that have failed.
+STATE = """
+systemctl is-system-running --wait || true
+systemctl list-units --failed --plain --no-legend | cut -d ' ' -f 1
+"""
+
+
 def wait_ready(lab: Lab, host: str, alive: Callable[[], bool], seconds: float = 90) -> str:
-    """Wait until the engineer gets in and systemd has finished booting; the state that it reports."""
+    """Wait until the engineer gets in and systemd has finished booting; `running`, or the failed units."""
     log = lab.folder(host) / "console.log"
     deadline = time.monotonic() + seconds
     reply: list[subprocess.CompletedProcess[str]] = []
@@ -75,10 +82,10 @@ def wait_ready(lab: Lab, host: str, alive: Callable[[], bool], seconds: float = 
         if answers(lab, host):
             left = max(5.0, deadline - time.monotonic())
             # pam_nologin turns everybody away until the boot is far enough: then ssh itself fails.
-            reply.append(attempt(lab, host, "systemctl is-system-running --wait", left))
+            reply.append(attempt(lab, host, STATE, left))
         return bool(reply) and not ssh_failed(reply[-1])
 
     if not wait_until(booted, seconds, interval=0.2):
         message = last_line(reply[-1].stderr) if reply else "the ssh port does not answer"
         raise LabError(f"{host} was not ready after {seconds:.0f} s: {message}; its console: {log}")
-    return reply[-1].stdout.strip()
+    return " ".join(reply[-1].stdout.split())
