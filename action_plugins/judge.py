@@ -11,7 +11,8 @@ from ansible.plugins.action import ActionBase
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Only modules find ansible.cfg's module_utils by themselves; so controller and hosts share one copy.
-ansible.module_utils.__path__.append(str(REPOSITORY / "module_utils"))
+if str(REPOSITORY / "module_utils") not in ansible.module_utils.__path__:
+    ansible.module_utils.__path__.append(str(REPOSITORY / "module_utils"))
 
 from ansible.module_utils import judgement
 
@@ -46,6 +47,9 @@ class ActionModule(ActionBase):
         paths = arguments.get("rules")
         if not isinstance(snapshots, Mapping) or not isinstance(paths, list):
             raise judgement.RuleError("judge needs snapshots (a mapping) and rules (a list of files)")
+        limits = arguments.get("limits", {})
+        if not isinstance(limits, Mapping):
+            raise judgement.RuleError("limits must be a mapping")
         language = arguments.get("language", "zh")
         if language not in ("zh", "en"):
             raise judgement.RuleError(f"language must be zh or en, not {language}")
@@ -60,9 +64,7 @@ class ActionModule(ActionBase):
             snapshot = _snapshot(snapshots.get(rules.snapshot), task_vars)
             if snapshot is None:
                 continue
-            findings, metrics = judgement.judge(
-                snapshot, rules, arguments.get("limits") or {}, host, language, waivers
-            )
+            findings, metrics = judgement.judge(snapshot, rules, limits, host, language, waivers)
             answer["evidence"] += findings
             answer["metrics"] += metrics
             answer["rules"].append({"path": _shown(path), "sha256": rules.sha256, "count": len(rules.rules)})
@@ -82,7 +84,7 @@ def _snapshot(given: Any, task_vars: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if isinstance(given, Mapping) and isinstance(given.get("snapshot"), Mapping):
         given = given["snapshot"]
-    if not isinstance(given, Mapping) or "probes" not in given:
+    if not isinstance(given, Mapping) or not isinstance(given.get("probes"), Mapping):
         raise judgement.RuleError("what was registered is not a snapshot: it has no probes")
     return dict(given)
 

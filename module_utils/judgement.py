@@ -231,7 +231,7 @@ def _truncated(source: str, data: Any) -> bool:
 def _unread_probe(name: str, case: Case) -> str | None:
     """Why a probe has no data; None when it has."""
     probe = case.variables["probes"].get(name)
-    if probe is None:
+    if not isinstance(probe, Mapping):
         return case.word("no_probe", name)
     if probe.get("state") != "ok":
         return str(probe.get("reason") or probe.get("state"))
@@ -242,8 +242,8 @@ def _reason(error: Exception, probe: str, case: Case, variables: dict[str, Any])
     """Why a value could not be judged: the snapshot's own reason for its absence where there is one."""
     if isinstance(error, UndefinedError):
         name = str(error.message)
-        unread = case.variables["probes"].get(probe, {}).get("unread") or {}
-        for key, reason in unread.items():
+        unread = case.variables["probes"][probe].get("unread")
+        for key, reason in unread.items() if isinstance(unread, Mapping) else ():
             if name in re.split(r"[.\[\]/]", str(key)) or str(key) in _names(variables.get("item")):
                 return f"{key}: {reason}"
         return case.word("absent", name)

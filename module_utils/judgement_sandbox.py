@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,8 +88,12 @@ class Expression:
         """Compile; raises ValueError with what is wrong."""
         self.source = source
         try:
-            parser = Parser(SANDBOX, source, state="variable")
-            expression = parser.parse_expression()
+            with (
+                warnings.catch_warnings()
+            ):  # of a backslash in a regular expression, which stays as it is written
+                warnings.simplefilter("ignore", DeprecationWarning)
+                parser = Parser(SANDBOX, source, state="variable")
+                expression = parser.parse_expression()
             if not parser.stream.eos:
                 raise ValueError(f"unexpected '{parser.stream.current.value}' after the expression")
             expression.set_environment(SANDBOX)

@@ -299,6 +299,13 @@ def test_whatever_data_is_the_judge_does_not_crash(data):
     assert judged(RULE, shot)[0]["verdict"] == "unknown"
 
 
+@given(JSON, JSON)
+def test_whatever_a_probe_says_of_itself_the_judge_does_not_crash(probe, unread):
+    for told in (probe, {"state": "ok", "unread": unread}):
+        (finding,) = judged(RULE, {"taken": NOW, "probes": {"filesystems": told}, "data": {}})
+        assert finding["verdict"] == "unknown"
+
+
 # Dates, sizes, patterns.
 
 
@@ -312,6 +319,8 @@ def test_whatever_data_is_the_judge_does_not_crash(data):
         ("1610612736 | bytes", "1.5 GiB"),
         ("12 | bytes", "12 B"),
         ("'8.4p1' is matches('^8')", True),
+        (r"'a.b' is matches('a\.b')", True),
+        (r"'axb' is matches('a\.b')", False),
         ("'12' | int + 1", 13),
         ("x | selectattr('a', 'gt', 1) | list | length", 1),
         ("x | map(attribute='a') | sum", 3),
