@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from maintenance.documents import followed, judged
+from maintenance.documents import followed, results
 from maintenance.documents.clean import clean
 from maintenance.documents.judged import Judged
 from maintenance.documents.table import GREEN, GREY, RED, YELLOW, host_list
@@ -63,7 +63,7 @@ def summary(record: Record, findings: Sequence[Judged], words: Words) -> dict[st
         "total": len(findings),
         "conclusion": _conclusion(record, count, words),
         "colour": _grade(record, count),
-        "risks": judged.risks(findings, words),
+        "risks": results.risks(findings, words),
         "comparison": followed.compared(record, words),
         "compared": followed.counts(record),
         "missing": words("missing_some", n=len(unknown), names=shown) if unknown else words("missing_none"),

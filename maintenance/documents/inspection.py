@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maintenance.documents import appendix, database_facts, followed, front, host_facts, judged
+from maintenance.documents import (
+    appendix,
+    capacities,
+    database_facts,
+    followed,
+    front,
+    host_facts,
+    judged,
+    results,
+    storage_facts,
+)
 from maintenance.documents.clean import clean
 from maintenance.documents.facts import Snapshots, View, number
 from maintenance.documents.table import Missing
@@ -97,21 +107,21 @@ def build_context(record: Record, snapshots: Snapshots, entry: EntryFacts) -> di
     digests = (entry.record_sha256, entry.previous_manifest_sha256)
     findings = judged.all_judged(record)
     view = View(record, snapshots, words)
-    expansion = followed.expansion(record.forecasts, words)
-    every, compact = judged.everything(findings, words)
+    expansion = capacities.expansion(record.forecasts, words)
+    every, compact = results.everything(findings, words)
     return {
         "cover": front.cover(record, entry.seq, digests, words),
         "summary": front.summary(record, findings, words),
         "scope": front.scope(record, words),
-        "checks": {name: judged.checks(findings, areas, words) for name, areas in _CHAPTERS.items()},
+        "checks": {name: results.checks(findings, areas, words) for name, areas in _CHAPTERS.items()},
         "forecast": _forecast(record, words),
         "expansion": expansion,
         "terminals": front.terminals(record, words),
         "followed": followed.issues(record, words),
-        "problems": judged.problems(record, findings, words),
-        "unknown": judged.unknown(findings, words),
-        "tuning": judged.tuning(findings, words),
-        "hardware": judged.hardware(findings, words, expansion.rows),
+        "problems": results.problems(record, findings, words),
+        "unknown": results.unknown(findings, words),
+        "tuning": results.tuning(findings, words),
+        "hardware": results.hardware(findings, words, expansion.rows),
         "commands": appendix.commands(snapshots, words),
         "fingerprints": appendix.fingerprints(record, digests, words),
         "verification": appendix.verification(words),
@@ -121,6 +131,7 @@ def build_context(record: Record, snapshots: Snapshots, entry: EntryFacts) -> di
         "no_databases": words("no_databases"),
         "capacity": {"uses": _uses(view), "sizes": _sizes(view)},
         **host_facts.tables(view),
+        **storage_facts.tables(view),
         **database_facts.tables(view),
     }
 
@@ -129,7 +140,7 @@ def _uses(view: View) -> list[tuple[str, float]]:
     """What the chart of file systems shows."""
     return [
         (f"{host} {mount.get('mount')}", use)
-        for host, mount in host_facts.mounts(view, Missing(view.words))
+        for host, mount in storage_facts.mounts(view, Missing(view.words))
         if (use := number(mount.get("used_percent"))) is not None
     ]
 
@@ -143,8 +154,8 @@ def _sizes(view: View) -> list[tuple[str, float]]:
 
 
 def _forecast(record: Record, words: Words) -> dict[str, Any]:
-    table = followed.forecast_rows(record.forecasts, words)
-    return {"method": followed.method(record.forecasts, words), "rows": table.rows, "note": table.note}
+    table = capacities.forecast_rows(record.forecasts, words)
+    return {"method": capacities.method(record.forecasts, words), "rows": table.rows, "note": table.note}
 
 
 def _charts(record: Record, context: dict[str, Any], scratch: Path, words: Words) -> dict[str, Path | None]:
@@ -152,7 +163,7 @@ def _charts(record: Record, context: dict[str, Any], scratch: Path, words: Words
     from maintenance.documents import charts
 
     areas = judged.count_by_area(judged.all_judged(record))
-    lines = followed.charted(record.forecasts)
+    lines = capacities.charted(record.forecasts)
     uses, sizes = context["capacity"].pop("uses"), context["capacity"].pop("sizes")
     return {
         "summary.chart": charts.by_area(areas, words, scratch / "areas.png") if areas else None,
