@@ -45,6 +45,7 @@ test: setup-dev setup-pdf setup-lab lint  ## everything that is tested
 
 lab: setup setup-lab  ## start the rehearsal hospital and leave it up
 	$(BIN)/python -m lab up
+	$(BIN)/python -m lab.witness
 
 lab-down:  ## stop and remove the rehearsal hospital
 	$(BIN)/python -m lab down

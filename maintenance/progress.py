@@ -60,7 +60,7 @@ class Progress:
         if kind == "playbook_on_task_start":
             self._task = str(data.get("task", ""))[:100]
             self._done.clear()
-            self._line(force=True)
+            self._line(force=False)
         elif kind in _DONE:
             host = str(data.get("host", ""))
             self._done.add(host)
