@@ -15,7 +15,7 @@ _PROPERTIES = (
     "LastTriggerUSec NextElapseUSecRealtime Unit"
 )
 _RESTARTED_OFTEN = 3
-_ENABLED = frozenset(["enabled", "enabled-runtime", "static", "alias", "generated", "linked", "indirect"])
+_ENABLED = frozenset(["enabled", "static", "alias", "generated", "linked", "indirect"])
 
 
 def services(host: Host) -> Dict[str, Any]:
@@ -93,8 +93,7 @@ def _expected(unit: Optional[Dict[str, str]], name: str, generated: Collection[s
         loaded=unit.get("LoadState") == "loaded",
         active=unit.get("ActiveState", "unknown"),
         sub=unit.get("SubState"),
-        enabled=unit.get("UnitFileState") in ("enabled", "static", "alias", "generated", "linked", "indirect")
-        or name in generated,
+        enabled=unit.get("UnitFileState") in _ENABLED or name in generated,
         result=unit.get("Result"),
         restarts=integer(unit.get("NRestarts")),
         memory_bytes=memory if memory is not None and memory < 1 << 62 else None,
