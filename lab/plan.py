@@ -175,6 +175,8 @@ def inventory(lab: Lab, hosts: Iterable[str]) -> dict[str, Any]:
         members.setdefault(HOSTS[name].group, {})[name] = connection(lab, name)
     groups: dict[str, Any] = {group: {"hosts": entries} for group, entries in members.items()}
     groups["servers"] = {"children": {group: {} for group in SERVER_GROUPS if group in members}}
+    if "backup" in members:
+        groups["witness"] = {"children": {"backup": {}}}  # where the hospital's witness lives
     return {"all": {"children": groups}}
 
 
