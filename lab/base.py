@@ -59,7 +59,7 @@ sed -i 's/rotate 4$/rotate 27/' "$1/etc/logrotate.d/rsyslog"
 # The kernel refuses a container's auditd; without a network the apt timers could only fail; the disks are
 # not the container's to trim or scrub; no terminal is attached.
 chroot "$1" systemctl --quiet mask auditd.service apt-daily.timer apt-daily-upgrade.timer fstrim.timer \\
-  e2scrub_all.timer e2scrub_reap.service console-getty.service getty@tty1.service
+  audit-rules.service e2scrub_all.timer e2scrub_reap.service console-getty.service getty@tty1.service
 # Enabled again on the hosts whose work they are.
 chroot "$1" systemctl --quiet disable nginx.service postgresql.service
 chroot "$1" systemctl --quiet enable systemd-networkd.service
