@@ -177,7 +177,10 @@ def processes(lab: Lab, host: str, programs: tuple[str, ...]) -> list[int]:
 def init_pid(lab: Lab, host: str) -> int | None:
     """The host's own process 1, as this computer numbers it."""
     for pid in cgroup.members(lab.scope(host)):
-        status = Path(f"/proc/{pid}/status").read_text()
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile, so it is not the one
+            continue
         numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
         if len(numbers) > 1 and numbers[-1] == "1":
             return pid

@@ -30,6 +30,7 @@ _NEED_MONITOR = frozenset(
         "transactions",
     ]
 )
+_PGBACKREST_FILES = ("/etc/pgbackrest/pgbackrest.conf", "/etc/pgbackrest.conf")
 _ONE_ROW = frozenset(["control", "role_passwords"])  # answers that complete another probe
 _SHAPES = {"transactions": shape.activities, "locks": shape.activities}
 
@@ -300,19 +301,47 @@ def _read_certificate(reading: Reading, cluster: str) -> None:
 
 
 def _read_backups(reading: Reading, timeout: int) -> None:
-    arguments = ["pgbackrest", "info", "--output=json"]
+    """What the repository holds. `info` is silent about a stanza that it has lost: ask for each configured one."""
     started = time.time()
+    rows, reason = _pgbackrest(reading, [], timeout)
+    if rows == []:
+        for stanza in configured_stanzas(_first_file(_PGBACKREST_FILES)):
+            lost, reason = _pgbackrest(reading, [f"--stanza={stanza}"], timeout)
+            rows += lost or []
+    if not rows:
+        rows, reason = None, reason or "pgbackrest has no stanza"
+    reading.add("backup", {}, rows, reason if rows is None else None, round((time.time() - started) * 1000))
+
+
+def _pgbackrest(
+    reading: Reading, options: list[str], timeout: int
+) -> tuple[list[dict[str, Any]] | None, str | None]:
+    arguments = ["pgbackrest", "info", "--output=json", *options]
     text, reason = _run(arguments, timeout)
     if reason is None or "not installed" not in reason:
         reading.commands.append(" ".join(arguments))
-    rows = None
-    if reason is None:
+    if reason is not None:
+        return None, reason
+    try:
+        return shape.backups(json.loads(text)), None
+    except (ValueError, AttributeError, TypeError):
+        return None, "pgbackrest gave no JSON"
+
+
+def _first_file(paths: tuple[str, ...]) -> str:
+    for path in paths:
         try:
-            rows = shape.backups(json.loads(text))
-            reason = None if rows else "pgbackrest has no stanza"
-        except (ValueError, AttributeError, TypeError):
-            reason = "pgbackrest gave no JSON"
-    reading.add("backup", {}, rows, reason, round((time.time() - started) * 1000))
+            with open(path, encoding="utf-8", errors="replace") as file:
+                return file.read(1 << 20)
+        except OSError:
+            continue
+    return ""
+
+
+def configured_stanzas(text: str) -> list[str]:
+    """The stanzas that a configuration of pgBackRest describes."""
+    names = re.findall(r"^\[([A-Za-z0-9][\w.-]*)(?::[\w-]+)?\]\s*$", text, re.MULTILINE)
+    return sorted(set(names) - {"global"})
 
 
 def _run(arguments: list[str], timeout: int) -> tuple[str, str | None]:

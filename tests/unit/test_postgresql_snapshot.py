@@ -195,6 +195,12 @@ def test_a_stanza_without_a_backup_has_no_date():
     assert row["last_finished"] is None and row["backups"] == 0
 
 
+def test_the_stanzas_of_a_configuration_are_known_even_when_the_repository_has_lost_them():
+    text = "[global]\nrepo1-host=b\n[global:archive-push]\ncompress-level=3\n\n[dialysis]\npg1-path=/x\n[lis:backup]\n"
+    assert reading.configured_stanzas(text) == ["dialysis", "lis"]
+    assert reading.configured_stanzas("") == []
+
+
 # Questions.
 
 
