@@ -50,7 +50,7 @@ class Meta:
 
 def build_record(result: Result, meta: Meta) -> Record:
     """The record of a run that ended, however it ended."""
-    outcome, why = judge_outcome(result, sorted(meta.hosts), meta.refused)
+    outcome, why = judge_outcome(result, sorted(meta.hosts), meta.refused, meta.language)
     return Record(
         run=meta.run,
         site=meta.site,
@@ -83,40 +83,55 @@ def build_record(result: Result, meta: Meta) -> Record:
     )
 
 
-def judge_outcome(result: Result, expected: list[str], refused: str = "") -> tuple[Outcome, str]:
+_WHY = {
+    "cancelled": {
+        "en": "the run was cancelled by its operator; steps that were under way may have finished",
+        "zh": "操作人中止了运行；中止时正在执行的步骤可能已经完成",
+    },
+    "events": {"en": "{count} events were lost: {which}", "zh": "丢失 {count} 个事件：{which}"},
+    "failed": {"en": "failed on {hosts}: {message}", "zh": "在 {hosts} 上失败：{message}"},
+    "unreachable": {"en": "not reached: {hosts}: {message}", "zh": "未能连接 {hosts}：{message}"},
+    "absent": {"en": "nothing was done on {hosts}", "zh": "{hosts} 上没有执行任何步骤"},
+    "code": {"en": "the engine ended with code {code}", "zh": "执行引擎以代码 {code} 结束"},
+    "nothing": {"en": "no host was processed", "zh": "没有处理任何主机"},
+    "succeeded": {
+        "en": "{reached} of {expected} hosts processed, {steps} steps",
+        "zh": "应处理 {expected} 台主机，已处理 {reached} 台，共 {steps} 个步骤",
+    },
+}
+
+
+def judge_outcome(
+    result: Result, expected: list[str], refused: str = "", language: Literal["zh", "en"] = "en"
+) -> tuple[Outcome, str]:
     """How the run ended, and why in one line. Nothing processed is never `succeeded`."""
+
+    def why(key: str, **facts: object) -> str:
+        return _WHY[key][language].format(**facts)
+
     if refused:
         return "refused", refused
     if result.cancelled:
-        return (
-            "cancelled",
-            "the run was cancelled by its operator; steps that were under way may have finished",
-        )
+        return "cancelled", why("cancelled")
     if result.events.missing:
         missing = ", ".join(map(str, result.events.missing[:10]))
-        return "incomplete", f"{len(result.events.missing)} events were lost: {missing}"
+        return "incomplete", why("events", count=len(result.events.missing), which=missing)
     if result.problem:
         return "incomplete", result.problem
-    failed = sorted(host for host, stats in result.stats.items() if stats["failed"])
-    if failed:
-        return "failed", f"failed on {', '.join(failed)}: {_first_message(result, 'failed')}"
-    unreachable = sorted(host for host, stats in result.stats.items() if stats["unreachable"])
-    if unreachable:
-        return (
-            "unreachable",
-            f"not reached: {', '.join(unreachable)}: {_first_message(result, 'unreachable')}",
-        )
+    for kind in ("failed", "unreachable"):
+        hosts = sorted(host for host, stats in result.stats.items() if stats[kind])
+        if hosts:
+            message = _first_message(result, kind)
+            return kind, why(kind, hosts=", ".join(hosts), message=message)
     absent = sorted(set(expected) - set(_reached(result)))
     if absent:
-        return "incomplete", f"nothing was done on {', '.join(absent)}"
+        return "incomplete", why("absent", hosts=", ".join(absent))
     if result.rc != 0:
-        return "failed", f"the engine ended with code {result.rc}"
+        return "failed", why("code", code=result.rc)
     if not _reached(result):
-        return "failed", "no host was processed"
-    return (
-        "succeeded",
-        f"{len(_reached(result))} of {len(expected)} hosts processed, {len(result.steps)} steps",
-    )
+        return "failed", why("nothing")
+    facts = {"reached": len(_reached(result)), "expected": len(expected), "steps": len(result.steps)}
+    return "succeeded", why("succeeded", **facts)
 
 
 def _reached(result: Result) -> list[str]:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -256,7 +257,23 @@ def _touch_hosts(
             request.extra_vars.setdefault("inspection_since", since)
     if cancel.is_set():
         return execution.Result(cancelled=True)
-    return execution.run(request, journal, prepared.redactor, cancel, progress.event)
+    return execution.run(request, journal, prepared.redactor, cancel, _watch(prepared, progress))
+
+
+def _watch(prepared: _Run, progress: Progress) -> Callable[[dict[str, Any]], None]:
+    """What is done at each event: show it; and at the first one, when the engine is on its way and the hosts are what
+    is waited for, load what the report will need."""
+    loading: list[threading.Thread] = []
+
+    def on_event(event: dict[str, Any]) -> None:
+        if prepared.book.name == "inspect" and not loading:
+            from maintenance.documents import inspection
+
+            loading.append(threading.Thread(target=inspection.preload, daemon=True))
+            loading[0].start()
+        progress.event(event)
+
+    return on_event
 
 
 def _previous_finish(prepared: _Run) -> str:

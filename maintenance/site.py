@@ -139,7 +139,9 @@ def load(name: str) -> Site:
         raise CallError(f"there is no site '{name}'; there are: {', '.join(names())}")
     try:
         stated = runbook.read_yaml(folder / "site.yml")
-        pinned = folder / "witness.yml"  # what configure_witness printed, for a site that is made by a program
+        pinned = (
+            folder / "witness.yml"
+        )  # what configure_witness printed, for a site that is made by a program
         if isinstance(stated, dict) and "witness" not in stated and pinned.is_file():
             stated["witness"] = runbook.read_yaml(pinned)
         settings = Settings.model_validate(stated)
