@@ -13,7 +13,7 @@ from lab.shell import LabError
 # The reference system first, then the backups of what it has put into the database; each with the hosts
 # that it cannot do without.
 PLAYBOOKS = {
-    "lab/dialysis/provision.yml": {"db1"},
+    "lab/dialysis/provision.yml": set(),
     "lab/provision_backup.yml": {"db1", "backup1"},
 }
 
