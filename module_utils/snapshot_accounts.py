@@ -255,10 +255,22 @@ def parse_sudoers(text: str, path: str) -> Dict[str, List[Any]]:
                     "as": target or "root",
                     "without_password": "NOPASSWD:" in tags + commands,
                     "everything": bool(re.search(r"(^|[\s,:])ALL\s*(,|$)", commands)),
-                    "commands": commands.strip(),
+                    "commands": _programs(commands),
                 }
             )
     return {"rules": rules, "defaults": defaults}
+
+
+def _programs(commands: str) -> str:
+    """The commands of a rule without their arguments, which may be passwords."""
+    shown = []
+    for command in re.split(r"(?<!\\),", commands):
+        program, _space, arguments = command.strip().partition(" ")
+        # A tag such as NOPASSWD: may stand before each command.
+        while program.endswith(":") and arguments:
+            program, _space, arguments = arguments.strip().partition(" ")
+        shown.append(program + (" …" if arguments.strip() else ""))
+    return ", ".join(shown)
 
 
 def ssh_keys(host: Host) -> Dict[str, Any]:

@@ -121,13 +121,14 @@ def test_failed_logins_are_counted_and_nobody_is_named(tmp_path: Path) -> None:
 
 def test_sudo_rules_are_read_with_what_they_allow() -> None:
     text = debian("sudoers.txt") + (
-        "%dba ALL=(postgres) NOPASSWD: /usr/bin/psql, \\\n  /usr/bin/pg_dump\n"
+        "%dba ALL=(postgres) NOPASSWD: /usr/bin/psql -p planted, \\\n  /usr/bin/pg_dump\n"
         "User_Alias ADMINS = a, b\neve ALL=(ALL:ALL) NOPASSWD: ALL\n"
     )
     found = snapshot_accounts.parse_sudoers(text, "/etc/sudoers")
     rules = {rule["who"]: rule for rule in found["rules"]}
     assert set(rules) == {"root", "%sudo", "%dba", "eve"}
     assert rules["%dba"]["as"] == "postgres"
+    assert rules["%dba"]["commands"] == "/usr/bin/psql …, /usr/bin/pg_dump"
     assert (rules["%dba"]["without_password"], rules["%dba"]["everything"]) == (True, False)
     assert (rules["eve"]["without_password"], rules["eve"]["everything"]) == (True, True)
     assert "use_pty" in found["defaults"]
