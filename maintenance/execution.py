@@ -11,10 +11,8 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from typing import Any
 
 from maintenance import runbook
 from maintenance.ledger import Journal
+from maintenance.private_folder import private_folder
 from maintenance.record import Change, Events, Finding, Metric, Step
 from maintenance.redaction import Redactor
 
@@ -251,9 +250,8 @@ def run(
 ) -> Result:
     """Run it. Whatever happens a Result comes back: what was seen until then, and the problem in words."""
     collector = Collector(journal, redactor, on_event)
-    folder = Path(tempfile.mkdtemp(prefix="maintenance-run-"))
     try:
-        with _clean_environment():
+        with private_folder() as folder, _clean_environment():
             import ansible_runner  # slow to import, and nothing but a run needs it
 
             runner = ansible_runner.run(
@@ -276,8 +274,6 @@ def run(
     except Exception as error:  # the engine's own failure is a result too, and must be recorded
         collector.result.problem = redactor.text(f"{type(error).__name__}: {error}")[:_MESSAGE_LENGTH]
         collector.result.cancelled = cancel.is_set()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return collector.finish()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from maintenance.documents.clean import clean
@@ -262,7 +261,7 @@ def backups(view: View) -> Table:
             {
                 "host": place,
                 "name": f"pgBackRest {clean(row.get('stanza'), 60)} {clean(row.get('last_kind'), 20)}".strip(),
-                "last": _epoch(row.get("last_finished_epoch"), words),
+                "last": _when_or_never(row.get("last_finished"), words),
                 "size": size(row.get("last_size_bytes"), words),
                 "remark": words("semicolon").join(remarks),
             }
@@ -270,11 +269,8 @@ def backups(view: View) -> Table:
     return or_note(rows, words, missing, words("no_backups"))
 
 
-def _epoch(value: Any, words: Words) -> str:
-    seconds = number(value)
-    if not seconds:
-        return words("never")
-    return when(datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), words)
+def _when_or_never(value: Any, words: Words) -> str:
+    return when(clean(value, 40), words) if value else words("never")
 
 
 def _count(value: Any) -> str:

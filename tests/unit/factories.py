@@ -342,7 +342,7 @@ def postgresql_snapshot(**changed: Any) -> dict[str, Any]:
                 "backups": 9,
                 "full_backups": 2,
                 "last_kind": "full",
-                "last_finished_epoch": 1795312800,
+                "last_finished": "2026-11-21T18:00:00Z",
                 "last_size_bytes": 6 * 2**30,
                 "encrypted": True,
             }
