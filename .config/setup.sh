@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv from a hash-pinned lock and takes the pinned collections out of the PyPI package
-# `ansible`, because a hospital network has no galaxy. Safe to run again.
+# Makes .venv from a hash-pinned lock. Safe to run again. No collection is needed so far: what there is
+# calls ansible.builtin and our own modules only.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 lock=$1

@@ -539,6 +539,7 @@ SELECT coalesce(json_agg(q), '[]') FROM (
   FROM :statements_schema.pg_stat_statements s LEFT JOIN pg_database d ON d.oid = s.dbid
   LEFT JOIN pg_roles r ON r.oid = s.userid
   WHERE s.query ~* '^\s*(select|insert|update|delete|merge|with)\M'
+    AND s.query !~ '\mpg_[a-z_]+\M' -- monitoring and this snapshot are no work of its users
   ORDER BY s.:statements_total DESC LIMIT {TOP}) q;
 \else
 SELECT '"absent"';
