@@ -31,7 +31,7 @@ BOOTSTRAP = (FOLDER / "snapshot_bootstrap.py").read_text(encoding="utf-8")
 def pack() -> str:
     """The sources of the snapshot, as the bootstrap takes them."""
     sources = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("snapshot_*.py"))}
-    return base64.b64encode(zlib.compress(json.dumps(sources).encode(), 9)).decode()
+    return base64.b64encode(zlib.compress(json.dumps(sources).encode())).decode()
 
 
 # Packed when the plugin is loaded, once: the process of every host is a fork of the one that has it already.

@@ -1,11 +1,8 @@
 """What host_snapshot's action plugin sends before the packed modules: it unpacks them in memory, runs one function and
-prints its answer, packed as well. Nothing is written on the host. It also has to parse on a Python that is too old."""
-
-from __future__ import annotations
+prints its answer, packed as well. Nothing is written on the host. To name a Python that is too old, this file has to run
+on it: hence no annotations, and no imports that it may lack."""
 
 import base64
-import importlib
-import importlib.machinery
 import json
 import os
 import sys
@@ -17,14 +14,15 @@ MARK = "snapshot-answer:"
 class PackedModules:
     """Imports ansible.module_utils.NAME from the sources that came with the call, whatever the host has installed."""
 
-    def __init__(self, sources):
+    def __init__(self, sources, specification):
         self.sources = sources
+        self.specification = specification
 
     def find_spec(self, name, _path=None, _target=None):
         """The import system's question whether this is ours."""
         package = name in ("ansible", "ansible.module_utils")
         if package or (name.startswith("ansible.module_utils.") and name.rpartition(".")[2] in self.sources):
-            return importlib.machinery.ModuleSpec(name, self, is_package=package)
+            return self.specification(name, self, is_package=package)
         return None
 
     def create_module(self, spec):
@@ -46,7 +44,11 @@ def answer(packed, function, parameters):
         os.nice(5)  # what the host is there for goes first
     except OSError:
         pass
-    sys.meta_path.insert(0, PackedModules(json.loads(zlib.decompress(base64.b64decode(packed)).decode())))
+    from importlib import import_module
+    from importlib.machinery import ModuleSpec
+
+    sources = json.loads(zlib.decompress(base64.b64decode(packed)).decode())
+    sys.meta_path.insert(0, PackedModules(sources, ModuleSpec))
     module, _dot, name = function.rpartition(".")
-    result = getattr(importlib.import_module("ansible.module_utils." + module), name)(json.loads(parameters))
+    result = getattr(import_module("ansible.module_utils." + module), name)(json.loads(parameters))
     print(MARK + "ok:" + base64.b64encode(zlib.compress(json.dumps(result).encode(), 3)).decode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import os
@@ -218,6 +219,13 @@ def test_the_packed_code_needs_nothing_but_the_standard_library() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", snapshot["taken"])
     assert snapshot["duration_ms"] < 30_000
     assert snapshot["data"]["file_scan"]["roots"] == ["/etc/ssh"]
+
+
+def test_the_bootstrap_can_be_read_by_pythons_that_are_too_old() -> None:
+    tree = ast.parse((FOLDER / "snapshot_bootstrap.py").read_text(), feature_version=(3, 4))
+    imported = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+    assert imported == ["base64", "json", "os", "sys", "zlib"]
+    assert not [node for node in tree.body if isinstance(node, ast.ImportFrom)]  # no __future__ of 3.7 either
 
 
 def test_a_python_that_is_too_old_says_so() -> None:
