@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup setup-dev setup-pdf setup-lab inspect test test-unit lint lab lab-down bench lock schema
+.PHONY: help setup setup-dev setup-pdf setup-lab setup-test inspect test test-unit lint lab lab-down bench lock schema
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,10 +37,13 @@ lint: setup-dev  ## every style check; zero warnings
 	yamllint --strict .
 	ansible-lint --offline --strict -c .config/ansible-lint.yml
 
-test-unit: setup-dev  ## the fast tests alone
+setup-test:
+	@bash .config/setup-system.sh test
+
+test-unit: setup-dev setup-test setup-pdf  ## the fast tests alone
 	pytest -q tests/unit
 
-test: setup-dev setup-pdf setup-lab lint  ## everything that is tested
+test: setup-dev setup-test setup-pdf setup-lab lint  ## everything that is tested
 	bash .config/test.sh
 
 lab: setup setup-lab  ## start the rehearsal hospital and leave it up

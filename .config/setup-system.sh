@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs what a part of the project needs from the machine's own distribution: `lab` or `pdf`.
+# Installs what a part of the project needs from the machine's own distribution: `lab`, `pdf` or `test`.
 # Where it may not (no root, no apt) it says so in one line; that is an error only in CI.
 set -euo pipefail
 
-usage() { printf 'setup-system: say what to set up: lab or pdf\n' >&2; exit 2; }
+usage() { printf 'setup-system: say what to set up: lab, pdf or test\n' >&2; exit 2; }
 
 case "${1:-}" in
   lab) packages=(systemd-container mmdebstrap iproute2 nftables openssh-client) ;;
+  test) packages=(busybox openssh-client git) ;;
   pdf) packages=(libreoffice-writer-nogui fonts-noto-cjk poppler-utils fontconfig) ;;
   *) usage ;;
 esac

@@ -25,7 +25,7 @@ from ledger_builder import (
 )
 
 VERIFY = Path(__file__).parents[2] / "roles" / "witness" / "files" / "verify.sh"
-SHELLS = [shell for shell in (["dash"], ["busybox", "sh"], ["bash", "--posix"]) if shutil.which(shell[0])]
+SHELLS = [["dash"], ["busybox", "sh"], ["bash", "--posix"]]
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +87,6 @@ def test_a_sound_ledger_is_sound_in_every_shell(ledger: Ledger, heads: Path, she
 
 def test_busybox_alone_verifies_with_ssh_keygen(ledger: Ledger, heads: Path, tmp_path: Path) -> None:
     """Not only its shell: its find, awk, sort and sha256sum too."""
-    if not shutil.which("busybox"):
-        pytest.skip("no busybox here")
     tools = tmp_path / "tools"
     tools.mkdir()
     for applet in subprocess.run(

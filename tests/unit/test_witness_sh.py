@@ -17,7 +17,7 @@ from ledger_builder import ENGINEER, RECEIPT, RECORD, SITE, WITNESS, Ledger, dig
 
 SCRIPT = Path(__file__).parents[2] / "roles" / "witness" / "files" / "witness.sh"
 VERIFY = SCRIPT.with_name("verify.sh")
-SHELLS = [shell for shell in (["dash"], ["busybox", "sh"], ["bash", "--posix"]) if shutil.which(shell[0])]
+SHELLS = [["dash"], ["busybox", "sh"], ["bash", "--posix"]]
 
 
 @dataclass
