@@ -135,9 +135,12 @@ def judge_outcome(
 
 
 def _reached(result: Result) -> list[str]:
-    """Hosts on which at least one task ended."""
+    """Hosts on which at least one task ended; of one that was unreachable, a task that it took part in."""
     return [
-        host for host, stats in result.stats.items() if stats["ok"] or stats["failed"] or stats["changed"]
+        host
+        for host, stats in result.stats.items()
+        if (stats["ok"] or stats["failed"] or stats["changed"])
+        and (not stats["unreachable"] or host in result.answered)
     ]
 
 

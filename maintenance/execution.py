@@ -48,6 +48,22 @@ _KEPT_ENVIRONMENT = [
     "USER",
     "XDG_RUNTIME_DIR",
 ]
+# Actions that end without the host: their success says nothing about whether it answers.
+_CONTROLLER_SIDE = frozenset(
+    [
+        "add_host",
+        "assert",
+        "debug",
+        "fail",
+        "group_by",
+        "include_role",
+        "include_tasks",
+        "include_vars",
+        "judge",
+        "set_fact",
+        "validate_argument_spec",
+    ]
+)
 _MESSAGE_LENGTH = 500
 _FINDING_TEXTS = ("title", "subject", "expected", "actual", "advice")
 
@@ -91,6 +107,7 @@ class Result:
     metrics: dict[str, list[Metric]] = field(default_factory=dict)
     snapshots: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     stats: dict[str, dict[str, int]] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)  # hosts on which something was really done
     events: Events = field(default_factory=lambda: Events(expected=0, seen=0, missing=[], sha256="0" * 64))
 
 
@@ -173,9 +190,12 @@ class Collector:
             message=self._message(res) if failed else "",
         )
         self.result.steps.append(step)
+        action = str(data.get("resolved_action") or data.get("task_action") or "")
+        if result in ("ok", "changed", "failed") and action.rsplit(".", 1)[-1] not in _CONTROLLER_SIDE:
+            self.result.answered.add(step.host)
         slim = step.model_dump(exclude={"host", "task"})
         if not res.get("censored"):
-            slim |= self._kept(step, str(data.get("resolved_action") or data.get("task_action") or ""), res)
+            slim |= self._kept(step, action, res)
         return slim
 
     def _message(self, res: dict[str, Any]) -> str:

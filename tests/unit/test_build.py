@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from maintenance.build import judge_outcome
+from maintenance.build import _reached, judge_outcome
 from maintenance.execution import Result
 from maintenance.record import Events, Step
 
@@ -67,3 +67,10 @@ def test_the_outcome_follows_from_what_the_run_told(
 
 def test_a_refusal_comes_before_everything() -> None:
     assert judge_outcome(result(), ["a"], "no receipt") == ("refused", "no receipt")
+
+
+def test_a_host_is_not_reached_by_what_was_only_checked_here() -> None:
+    """The arguments of a role are validated on this machine; that is `ok` for a host without power, too."""
+    stats = {"dead": FINE | {"ok": 2, "unreachable": 1}, "cut": FINE | {"unreachable": 1}, "well": dict(FINE)}
+    told = result(stats=stats, answered={"cut", "well"})
+    assert _reached(told) == ["cut", "well"]
