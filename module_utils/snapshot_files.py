@@ -6,10 +6,10 @@ import os
 import re
 import stat
 import time
-from typing import Any, Dict, Iterator, List, Set, Tuple
+from typing import Any, Container, Dict, Iterator, List, Set, Tuple
 
 from ansible.module_utils.snapshot_host import Host, UnreadError
-from ansible.module_utils.snapshot_storage import NETWORK, distinct_mounts, parse_mountinfo
+from ansible.module_utils.snapshot_storage import distinct_mounts, mount_points, parse_mountinfo
 from ansible.module_utils.snapshot_text import instant
 
 _IMPORTANT = """
@@ -27,6 +27,9 @@ _SKIPPED = re.compile(
     r"^/(proc|sys|dev|run|snap)$|^/var/lib/(docker|containers|containerd|machines|kubelet)$|^/\.snapshots$"
 )
 _SECRET_NAMES = re.compile(r"^(\.pgpass|\.env|\.netrc|\.my\.cnf|\.vault_pass\w*|id_(rsa|dsa|ecdsa|ed25519))$")
+_LOCAL = frozenset(
+    ["btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "reiserfs", "vfat", "xfs", "zfs"]
+)
 _BATCH = 256  # files between two looks at the clock
 
 
@@ -82,8 +85,9 @@ def file_scan(host: Host) -> Dict[str, Any]:
     findings = Findings(known)
     truncated = False
     roots = list(host.parameters.get("scan_paths") or []) or local_roots(host)
+    elsewhere = {host.root + path for path in mount_points(_mounts(host))}
     for root in roots:
-        truncated = not walk(host.root + root, len(host.root), findings, until) or truncated
+        truncated = not walk(host.root + root, len(host.root), findings, until, elsewhere) or truncated
     if findings.denied and os.geteuid() != 0:
         host.unread["folders"] = f"needs root: {findings.denied} folders"
     return {
@@ -105,10 +109,14 @@ def _directory_service(host: Host) -> bool:
     )
 
 
+def _mounts(host: Host) -> str:
+    return host.value("/proc/self/mountinfo") or ""
+
+
 def local_roots(host: Host) -> List[str]:
-    """The mount points of this machine's own file systems, / first; memory and network are left out."""
-    mounts = distinct_mounts(parse_mountinfo(host.read("/proc/self/mountinfo")))
-    paths = [m["mount"] for m in mounts if m["type"] not in NETWORK | {"tmpfs", "squashfs", "iso9660", "udf"}]
+    """The mount points of this machine's own file systems, / first. What may hang (network, FUSE) is not walked."""
+    mounts = distinct_mounts(parse_mountinfo(_mounts(host)))
+    paths = [mount["mount"] for mount in mounts if mount["type"] in _LOCAL]
     return sorted(paths, key=lambda path: (path != "/", path))
 
 
@@ -166,8 +174,10 @@ def _has_capabilities(path: str) -> bool:
         return False
 
 
-def walk(root: str, prefix: int, findings: Findings, until: float) -> bool:
-    """Judge all below root that is on its own device; False when the time was over first."""
+def walk(root: str, prefix: int, findings: Findings, until: float, elsewhere: Container[str] = ()) -> bool:
+    """Judge all below root that is on its own device; False when the time was over first.
+
+    What is mounted elsewhere is not even looked at: a look at a dead mount would never end."""
     try:
         device = os.stat(root, follow_symlinks=False).st_dev
     except OSError:
@@ -175,7 +185,7 @@ def walk(root: str, prefix: int, findings: Findings, until: float) -> bool:
     stack = [root]
     while stack:
         folder = stack.pop()
-        for entry, status in _entries(folder, findings):
+        for entry, status in _entries(folder, findings, elsewhere):
             findings.entries += 1
             if findings.entries % _BATCH == 0 and time.monotonic() > until:
                 return False
@@ -188,7 +198,9 @@ def walk(root: str, prefix: int, findings: Findings, until: float) -> bool:
     return True
 
 
-def _entries(folder: str, findings: Findings) -> Iterator[Tuple[Any, os.stat_result]]:
+def _entries(
+    folder: str, findings: Findings, elsewhere: Container[str]
+) -> Iterator[Tuple[Any, os.stat_result]]:
     """The files and folders in a folder; links are nothing by themselves and cost no look."""
     try:
         entries = os.scandir(folder)
@@ -198,7 +210,7 @@ def _entries(folder: str, findings: Findings) -> Iterator[Tuple[Any, os.stat_res
     with entries:
         for entry in entries:
             try:
-                if not entry.is_symlink():
+                if not entry.is_symlink() and entry.path not in elsewhere:
                     yield entry, entry.stat(follow_symlinks=False)
             except OSError:
                 continue  # it has gone

@@ -17,6 +17,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin")
 MAXIMUM_OUTPUT = 1 << 20
 MAXIMUM_FILE = 1 << 20
+_WANTS_ROOT = ("permission", "root", "privilege", "not permitted", "superuser")
 
 
 class UnreadError(Exception):
@@ -148,12 +149,11 @@ class Host:
 
 
 def _failure(argv: Sequence[str], code: int, message: str) -> str:
+    """Why a command failed: its own first words, or that it wants root."""
+    if os.geteuid() != 0 and any(hint in message.lower() for hint in _WANTS_ROOT):
+        return "needs root: " + argv[0]
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    words = " ".join(word for word in argv[:2] if not word.startswith("/"))
-    if os.geteuid() != 0 and any(
-        hint in message.lower() for hint in ("permission", "root", "privilege", "not permitted", "superuser")
-    ):
-        return f"needs root: {words}"
+    words = " ".join([argv[0], *(word for word in argv[1:2] if len(word) < 12)])
     return f"{words} ended with {code}" + (f": {lines[0][:200]}" if lines else "")
 
 

@@ -109,19 +109,18 @@ def supervise(
 
 def _progress(lane: Lane, ready: bool, answers: Dict[str, Any], limit: Limit, end: float) -> Any:
     """None while all is well, else why the lane's present child is over."""
-    begun = lane.until
+    until = lane.until
     if ready:
-        return None if lane.receive(answers, limit, end) else "its process ended without an answer"
-    if time.monotonic() < begun:
+        closed = not lane.receive(answers, limit, end)
+        return "its process ended without an answer" if closed or not lane.waiting else None
+    if time.monotonic() < until:
         return None
-    allowed = limit(lane.waiting[0]) if lane.waiting else 0
-    return (
-        f"no answer within {allowed:g} s" if begun < end else "no answer when the whole time limit was over"
-    )
+    over = "no answer when the whole time limit was over"
+    return f"no answer within {limit(lane.waiting[0]):g} s" if until < end else over
 
 
 def _work_off(names: Sequence[str], work: Work, pipe: int, end: float) -> None:
-    """The child: answer each name. It holds none of the caller's streams, or a hung child would keep them open."""
+    """The child: answer each name. It keeps nothing open but its pipe, or whoever waits for an end waits for it."""
     for number in (signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, _stop)
     # Should the parent be killed, the child still ends in time.
@@ -129,6 +128,8 @@ def _work_off(names: Sequence[str], work: Work, pipe: int, end: float) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
+    os.closerange(3, pipe)
+    os.closerange(pipe + 1, 1024)
     for name in names:
         message = memoryview(json.dumps(work(name)).encode() + b"\n")
         while message:

@@ -25,7 +25,7 @@ autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs 
 proc pstore ramfs rpc_pipefs securityfs selinuxfs sysfs tracefs fuse.gvfsd-fuse fuse.portal fuse.lxcfs
 """
 _PSEUDO = frozenset(_PSEUDO_NAMES.split())
-NETWORK = frozenset(
+_NETWORK = frozenset(
     [
         "nfs",
         "nfs4",
@@ -90,12 +90,18 @@ def parse_mountinfo(text: str) -> List[Dict[str, Any]]:
                 "type": kind,
                 "options": sorted(set(fields[5].split(",")) | set(options.split(","))),
                 "read_only": "ro" in fields[5].split(",") or "ro" in options.split(","),
-                "network": kind in NETWORK,
+                "network": kind in _NETWORK,
                 "number": fields[2],
                 "part": _unescape(fields[3]),
             }
         )
     return found
+
+
+def mount_points(text: str) -> List[str]:
+    """Every place where something is mounted."""
+    rows = (line.split(" ", 5) for line in text.splitlines())
+    return [_unescape(row[4]) for row in rows if len(row) > 4]
 
 
 def distinct_mounts(mounts: Iterable[Dict[str, Any]]) -> List[Dict[str, Any]]:

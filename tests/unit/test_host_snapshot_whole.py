@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -179,15 +180,15 @@ def test_a_reason_of_the_host_is_kept() -> None:
 
 
 def call(
-    arguments: dict[str, Any], **options: Any
+    arguments: dict[str, Any], *before: str, **options: Any
 ) -> tuple[dict[str, Any], subprocess.CompletedProcess[str]]:
-    """Run the program that the action plugin sends."""
+    """Run the program that the action plugin sends; `before` may be a command that runs it in turn."""
     sources = {path.stem: path.read_text() for path in FOLDER.glob("snapshot_*.py")}
     packed = base64.b64encode(zlib.compress(json.dumps(sources).encode())).decode()
     program = (FOLDER / "snapshot_bootstrap.py").read_text()
     program += f"\nanswer({packed!r}, 'snapshot_collect.collect', {json.dumps(arguments)!r})\n"
     done = subprocess.run(
-        [PYTHON, "-I", "-S", "-B", "-"],
+        [*before, PYTHON, "-I", "-S", "-B", "-"],
         input=program,
         text=True,
         capture_output=True,
@@ -211,6 +212,31 @@ def test_without_root_what_needs_it_is_named_and_the_rest_is_there() -> None:
         assert snapshot["probes"][name]["state"] == "ok", name
     for name, probe in snapshot["probes"].items():
         assert not re.search(r"\(\w+\.py:\d+\)", probe.get("reason", "")), (name, probe)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/dev/fuse").exists() or not shutil.which("unshare"),
+    reason="needs root, FUSE and unshare to make a mount that hangs",
+)
+def test_a_mount_that_hangs_in_the_kernel_costs_one_answer(tmp_path: Path) -> None:
+    mount = tmp_path / "dead"
+    mount.mkdir()
+    (tmp_path / "open").touch()
+    (tmp_path / "open").chmod(0o666)
+    keeper = FOLDER.parent / "tests/fixtures/host_snapshot/hung_mount.py"
+    private = ["unshare", "--mount", "--propagation", "private", PYTHON, str(keeper), str(mount)]
+    snapshot, _done = call({"scan_paths": [str(tmp_path)], "timeout": 40}, *private)
+    assert snapshot["duration_ms"] < 15_000
+    mounts = {one["mount"]: one for one in snapshot["data"]["filesystems"]["mounts"]}
+    assert [path for path, one in mounts.items() if not one["answers"]] == [str(mount)]
+    assert "used_percent" in mounts["/"]
+    unread = snapshot["probes"]["filesystems"]["unread"]
+    assert unread == {f"mounts[{mount}].used_percent": "no answer within 3 s"} | {
+        name: reason for name, reason in unread.items() if name == "unmounted"
+    }
+    assert [one["path"] for one in snapshot["data"]["file_scan"]["world_writable"]] == [
+        str(tmp_path / "open")
+    ]
 
 
 def test_the_packed_code_needs_nothing_but_the_standard_library() -> None:
