@@ -23,6 +23,7 @@ _FOLDERS = (
     "/etc/apache2/ssl",
 )
 _MAXIMUM = 40
+_SECONDS = 4.0  # for one handshake
 _BLOCK = re.compile(
     rb"-----BEGIN (?:TRUSTED )?CERTIFICATE-----.*?-----END (?:TRUSTED )?CERTIFICATE-----", re.DOTALL
 )
@@ -41,14 +42,13 @@ def certificates(host: Host) -> Dict[str, Any]:
                 found.append({"source": path, **_describe(host, block.group())})
             elif path in (host.parameters.get("certificate_files") or []):
                 raise UnreadError(path + " holds no certificate")
-    for port in tls_ports(host):
-        source = f"127.0.0.1:{port}"
-        with host.noting(source):
-            answer = host.run(["openssl", "s_client", "-connect", source], 4.0, accepted=(0, 1))
+    for target in tls_targets(host):
+        with host.noting(target):
+            answer = host.run(["openssl", "s_client", "-connect", target], _SECONDS, accepted=(0, 1))
             block = _BLOCK.search(answer.encode())
             if not block:
-                raise UnreadError(f"port {port} gave no certificate")
-            found.append({"source": source, **_describe(host, block.group())})
+                raise UnreadError(target + " gave no certificate")
+            found.append({"source": target, **_describe(host, block.group())})
     result: Dict[str, Any] = {"certificates": found}
     if len(paths) > _MAXIMUM:
         result["certificates_truncated"] = True
@@ -73,11 +73,17 @@ def certificate_files(host: Host) -> List[str]:
     )
 
 
-def tls_ports(host: Host) -> List[int]:
-    """The listening ports to ask: the usual ones, and those that the site marks with `tls: true`."""
+def tls_targets(host: Host) -> List[str]:
+    """Where to ask: the listening ports that are usual for TLS, and those that the site marks with `tls: true`."""
     marked = {integer(item.get("port")) for item in host.parameters.get("listeners") or [] if item.get("tls")}
-    open_ports = {entry["port"] for entry in listening(host) if entry["protocol"] == "tcp"}
-    return sorted((_TLS_PORTS | marked) & open_ports)[:_MAXIMUM]
+    targets: Dict[int, str] = {}
+    for entry in listening(host):
+        if entry["protocol"] == "tcp" and entry["port"] in _TLS_PORTS | marked:
+            address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(entry["address"], entry["address"])  # noqa: S104
+            targets.setdefault(
+                entry["port"], (f"[{address}]" if ":" in address else address) + f":{entry['port']}"
+            )
+    return [targets[port] for port in sorted(targets)][:_MAXIMUM]
 
 
 def _describe(host: Host, block: bytes) -> Dict[str, Any]:
@@ -91,7 +97,7 @@ def _describe(host: Host, block: bytes) -> Dict[str, Any]:
         "-enddate",
         "-text",
         "-nameopt",
-        "RFC2253",
+        "RFC2253,-esc_msb",
     ]
     return parse_certificate(host.run(argv, given=block), time.time())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import struct
 import subprocess
 import time
@@ -515,8 +516,44 @@ def test_a_certificate_is_read_and_its_key_is_not(tmp_path: Path) -> None:
     assert (one["key_bits"], one["key_type"], one["self_signed"]) == (2048, "rsaEncryption", True)
     assert one["signature"] == "sha256WithRSAEncryption"
     assert one["names"] == "DNS:web.hospital.example"
-    assert "CN=web.hospital.example" in one["subject"]
+    assert one["subject"] == "O=医院,CN=web.hospital.example"
     assert "PRIVATE" not in json.dumps(found)
+
+
+def test_the_certificate_behind_a_port_is_read_where_it_listens(tmp_path: Path) -> None:
+    certificate(tmp_path, 20, "rsa:2048")
+    command = ["openssl", "s_server", "-quiet", "-key", tmp_path / "key.pem", "-cert", tmp_path / "both.pem"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen([*command, "-accept", f"127.0.0.1:{port}"])
+    try:
+        _wait_for(port)
+        found = snapshot_certificates.certificates(Host({"listeners": [{"port": port, "tls": True}]}))
+    finally:
+        server.kill()
+        server.wait()
+    (one,) = [one for one in found["certificates"] if one["source"] == f"127.0.0.1:{port}"]
+    assert one["days_left"] == pytest.approx(20, abs=0.1)
+
+
+def test_a_port_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot_certificates, "_SECONDS", 0.3)
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        port = mute.getsockname()[1]
+        host = Host({"listeners": [{"port": port, "tls": True}]})
+        snapshot_certificates.certificates(host)
+    assert host.unread[f"127.0.0.1:{port}"] == "openssl gave no answer within 0.3 s"
+
+
+def _wait_for(port: int) -> None:
+    for _attempt in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
 
 
 def test_a_certificate_that_has_ended_has_days_below_zero() -> None:
