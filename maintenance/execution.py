@@ -127,7 +127,13 @@ class Collector:
         self._stats_seen = False
 
     def __call__(self, event: dict[str, Any]) -> bool:
-        """Take one event. Returns True (ansible-runner drops events otherwise); raises EventLostError."""
+        """Take one event. Returns True (ansible-runner drops events otherwise); raises EventLostError.
+
+        ansible-runner's own check (check_job_event_data) would end the run at any line that is no event, such as a
+        warning of ssh; an event without its data is known by having no name.
+        """
+        if not event.get("event"):
+            raise EventLostError(f"the data of event {event.get('counter')} is missing")
         try:
             line = self._take(event)
             self._journal.append(line, durable=event.get("event") in (*_RESULTS, "playbook_on_stats"))
@@ -270,8 +276,17 @@ def run(
 ) -> Result:
     """Run it. Whatever happens a Result comes back: what was seen until then, and the problem in words."""
     collector = Collector(journal, redactor, on_event)
+    with private_folder() as folder:
+        # Inside, so that the engine has ended before its folder is deleted.
+        _run_engine(request, folder, collector, cancel, redactor)
+    return collector.finish()
+
+
+def _run_engine(
+    request: Request, folder: Path, collector: Collector, cancel: threading.Event, redactor: Redactor
+) -> None:
     try:
-        with private_folder() as folder, _clean_environment():
+        with _clean_environment():
             import ansible_runner  # slow to import, and nothing but a run needs it
 
             runner = ansible_runner.run(
@@ -286,15 +301,16 @@ def run(
                 settings={"pexpect_timeout": 1, "suppress_output_file": True},
                 event_handler=collector,
                 cancel_callback=cancel.is_set,
-                check_job_event_data=True,
                 quiet=True,
             )
         collector.result.rc = runner.rc
-        collector.result.cancelled = cancel.is_set()
+        # The engine deletes the data of each event that it has told of.
+        lost = len(list(folder.glob("artifacts/*/job_events/*-partial.json")))
+        if lost and not cancel.is_set():
+            collector.result.problem = f"{lost} events were written by the engine and never told"
     except Exception as error:  # the engine's own failure is a result too, and must be recorded
         collector.result.problem = redactor.text(f"{type(error).__name__}: {error}")[:_MESSAGE_LENGTH]
-        collector.result.cancelled = cancel.is_set()
-    return collector.finish()
+    collector.result.cancelled = cancel.is_set()
 
 
 def _options(request: Request) -> str:

@@ -1,0 +1,106 @@
+"""The engine itself, with small playbooks: what disturbs it, what it may not lose, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maintenance import execution
+from maintenance.ledger import Journal
+from maintenance.redaction import Redactor
+from maintenance.runbook import Header, Runbook
+
+HEADER = Header(
+    title={"zh": "试验", "en": "Trial"}, clauses=["4.1.5"], changes="nothing", undo="none needed", approvals=0
+)
+
+
+@pytest.fixture
+def play(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[execution.Result, list[dict[str, Any]]]]:
+    """Run tasks on this machine; the result, and what the journal holds."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    inventory = tmp_path / "hosts.yml"
+    hosts = {"one": {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}}
+    inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
+
+    def run(
+        *tasks: dict[str, Any], on_event: Callable[[dict[str, Any]], None] = lambda event: None
+    ) -> tuple[execution.Result, list[dict[str, Any]]]:
+        playbook = tmp_path / "playbook.yml"
+        playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": list(tasks)}]))
+        request = execution.Request(
+            Runbook("trial", playbook, "all", HEADER),
+            inventory,
+            check=False,
+            limit="",
+            forks=0,
+            extra_vars={},
+        )
+        journal = Journal(tmp_path, "trial")
+        try:
+            result = execution.run(request, journal, Redactor(), threading.Event(), on_event)
+            assert list(temporary.iterdir()) == [], "the private folder is gone, whatever happened"
+            return result, [json.loads(line) for line in journal.read().splitlines()]
+        finally:
+            journal.close()
+
+    return run
+
+
+def test_a_line_on_the_terminal_that_is_no_event_disturbs_nothing(
+    play: Callable[..., tuple[execution.Result, list[dict[str, Any]]]], tmp_path: Path
+) -> None:
+    """Whatever shares the engine's terminal may write such lines past Ansible, at any moment."""
+    engine = f"$(pgrep -o -f 'ansible-playbook .*{tmp_path}/playbook.yml')"
+    write = f"echo 'stray secret' > /proc/{engine}/fd/1"
+    stray = {"ansible.builtin.command": {"argv": ["sh", "-c", write]}}
+    result, events = play(stray, {"ansible.builtin.debug": {"msg": "after it"}})
+    assert (result.problem, result.rc) == ("", 0)
+    assert [step.result for step in result.steps] == ["changed", "ok"]
+    assert [event["n"] for event in events] == list(range(1, len(events) + 1))
+    assert any(event["event"] == "verbose" for event in events)
+    assert "stray" not in json.dumps(events), "what was said past Ansible is nobody's to keep"
+
+
+def test_an_event_without_its_data_ends_the_run_as_a_problem(
+    play: Callable[..., tuple[execution.Result, list[dict[str, Any]]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: the engine tells of an event whose data it could not write."""
+    from ansible_runner import runner
+
+    opened = runner.codecs.open
+
+    def disk_full(name: str, *arguments: Any, **options: Any) -> Any:
+        if name.endswith("-partial.json"):
+            raise OSError(28, "No space left on device")
+        return opened(name, *arguments, **options)
+
+    monkeypatch.setattr(runner.codecs, "open", disk_full)
+    result, _ = play({"ansible.builtin.debug": {"msg": "never told"}})
+    assert "the data of event" in result.problem
+
+
+def test_an_event_that_was_written_and_never_told_is_a_problem(
+    play: Callable[..., tuple[execution.Result, list[dict[str, Any]]]],
+) -> None:
+    folders: list[Path] = []
+
+    def plant(_event: dict[str, Any]) -> None:
+        for folder in Path(tempfile.gettempdir()).glob("*/artifacts/*/job_events"):
+            (folder / "lost-partial.json").touch()
+            folders.append(folder)
+
+    result, _ = play({"ansible.builtin.debug": {"msg": "told"}}, on_event=plant)
+    assert folders
+    assert result.problem == "1 events were written by the engine and never told"
