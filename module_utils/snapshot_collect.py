@@ -8,10 +8,15 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ansible.module_utils import (
+    snapshot_access,
     snapshot_accounts,
     snapshot_certificates,
+    snapshot_disks,
     snapshot_files,
+    snapshot_history,
     snapshot_jobs,
+    snapshot_journal,
+    snapshot_kernel,
     snapshot_logs,
     snapshot_network,
     snapshot_packages,
@@ -35,14 +40,19 @@ Probe = Callable[[Host], Dict[str, Any]]
 
 PROBES: Dict[str, Probe] = {
     **snapshot_system.PROBES,
+    **snapshot_history.PROBES,
     **snapshot_storage.PROBES,
+    **snapshot_disks.PROBES,
     **snapshot_network.PROBES,
     **snapshot_services.PROBES,
     **snapshot_jobs.PROBES,
     **snapshot_time.PROBES,
     **snapshot_packages.PROBES,
     **snapshot_accounts.PROBES,
+    **snapshot_access.PROBES,
     **snapshot_policy.PROBES,
+    **snapshot_kernel.PROBES,
+    **snapshot_journal.PROBES,
     **snapshot_logs.PROBES,
     **snapshot_files.PROBES,
     **snapshot_protection.PROBES,

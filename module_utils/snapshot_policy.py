@@ -1,13 +1,13 @@
-"""Probes of the rules that the system enforces: sshd, PAM, passwords, login shells, kernel parameters and modules."""
+"""Probes of the rules that the system enforces on people: sshd, PAM, passwords, login shells."""
 
 from __future__ import annotations
 
 import os
 import re
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List
 
 from ansible.module_utils.snapshot_host import Host, UnreadError
-from ansible.module_utils.snapshot_text import assignments, content_lines, present, without_secrets, words
+from ansible.module_utils.snapshot_text import assignments, content_lines, present, words
 
 _PAM_SERVICES = (
     "common-auth common-account common-password common-session common-session-noninteractive system-auth "
@@ -31,27 +31,6 @@ _LOGIN_DEFS = (
     "PASS_MAX_DAYS PASS_MIN_DAYS PASS_WARN_AGE PASS_MIN_LEN ENCRYPT_METHOD FAIL_DELAY UMASK LOGIN_RETRIES LOGIN_TIMEOUT "
     "UID_MIN SYS_UID_MAX SHA_CRYPT_MIN_ROUNDS YESCRYPT_COST_FACTOR HOME_MODE USERGROUPS_ENAB"
 )
-_SYSCTLS = """
-fs.protected_fifos fs.protected_hardlinks fs.protected_regular fs.protected_symlinks fs.suid_dumpable fs.file-max
-kernel.core_pattern kernel.dmesg_restrict kernel.kptr_restrict kernel.panic kernel.panic_on_oops
-kernel.perf_event_paranoid kernel.randomize_va_space kernel.shmall kernel.shmmax kernel.sysrq
-kernel.unprivileged_bpf_disabled kernel.yama.ptrace_scope kernel.numa_balancing kernel.sched_autogroup_enabled
-net.core.somaxconn net.ipv4.conf.all.accept_redirects net.ipv4.conf.all.accept_source_route
-net.ipv4.conf.all.log_martians net.ipv4.conf.all.rp_filter net.ipv4.conf.all.secure_redirects
-net.ipv4.conf.all.send_redirects net.ipv4.conf.default.accept_redirects net.ipv4.conf.default.accept_source_route
-net.ipv4.conf.default.log_martians net.ipv4.conf.default.rp_filter net.ipv4.conf.default.secure_redirects
-net.ipv4.conf.default.send_redirects net.ipv4.icmp_echo_ignore_broadcasts
-net.ipv4.icmp_ignore_bogus_error_responses net.ipv4.ip_forward net.ipv4.ip_local_port_range
-net.ipv4.tcp_keepalive_time net.ipv4.tcp_max_syn_backlog net.ipv4.tcp_syncookies
-net.ipv6.conf.all.accept_ra net.ipv6.conf.all.accept_redirects net.ipv6.conf.all.accept_source_route
-net.ipv6.conf.all.disable_ipv6 net.ipv6.conf.all.forwarding net.ipv6.conf.default.accept_ra
-net.ipv6.conf.default.accept_redirects vm.dirty_background_bytes vm.dirty_background_ratio vm.dirty_bytes
-vm.dirty_ratio vm.max_map_count vm.nr_hugepages vm.overcommit_memory vm.overcommit_ratio vm.swappiness
-vm.zone_reclaim_mode
-"""
-_MODULES = """
-cramfs freevxfs hfs hfsplus udf jffs2 squashfs dccp sctp rds tipc usb_storage uas firewire_core bluetooth
-"""
 _MASKED = re.compile(r"(?i)(passw|pass=|secret|bindpw|token|credential)")
 
 
@@ -208,120 +187,4 @@ def _core_dumps(host: Host) -> Dict[str, Any]:
     return present(limits=lines[:20], storage=settings.get("Storage"))
 
 
-def kernel_parameters(host: Host) -> Dict[str, Any]:
-    """The kernel's parameters that security and speed depend on, as they are and not as a file wants them."""
-    found = {}
-    for name in _SYSCTLS.split():
-        path = "/proc/sys/" + name.replace(".", "/")
-        try:
-            found[name] = " ".join(host.read(path, 4096).split())
-        except UnreadError as reason:
-            if "is not there" not in str(reason):
-                host.unread[name] = str(reason)
-    return {"values": found}
-
-
-def kernel_modules(host: Host) -> Dict[str, Any]:
-    """Modules that open ways in: loaded now, or kept out by modprobe."""
-    loaded = {line.split()[0] for line in (host.value("/proc/modules") or "").splitlines()}
-    rules = []
-    for folder in ("/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"):
-        for name in host.folder(folder):
-            if name.endswith(".conf"):
-                with host.noting(f"{folder}/{name}"):
-                    rules += content_lines(host.read(f"{folder}/{name}"))
-    return {"modules": module_states(_MODULES.split(), loaded, rules), "loaded_count": len(loaded)}
-
-
-def module_states(names: List[str], loaded: Any, rules: List[str]) -> Mapping[str, Dict[str, bool]]:
-    """Whether each module is loaded, and whether loading it is refused (`install NAME /bin/false`) or blacklisted."""
-    states = {}
-    for name in names:
-        spelling = name.replace("_", "[-_]")
-        states[name] = {
-            "loaded": name in loaded,
-            "refused": any(
-                re.match(rf"install\s+{spelling}\s+(/usr)?/bin/(false|true)\b", rule) for rule in rules
-            ),
-            "blacklisted": any(re.match(rf"blacklist\s+{spelling}\s*$", rule) for rule in rules),
-        }
-    return states
-
-
-def boot(host: Host) -> Dict[str, Any]:
-    """Whether the boot loader asks for a password before it takes orders."""
-    found: Dict[str, Any] = {}
-    for path in (
-        "/boot/grub/grub.cfg",
-        "/boot/grub2/grub.cfg",
-        "/boot/grub2/user.cfg",
-        "/etc/grub.d/40_custom",
-    ):
-        if host.exists(path):
-            with host.noting("protected"):
-                text = host.read(path, 1 << 20)
-                found["protected"] = found.get("protected", False) or bool(
-                    re.search(r"(?m)^\s*(password_pbkdf2|GRUB2_PASSWORD=)", text)
-                )
-    rescue = host.value("/usr/lib/systemd/system/rescue.service") or host.value(
-        "/lib/systemd/system/rescue.service"
-    )
-    if rescue is not None:
-        found["rescue_asks"] = "sulogin" in rescue
-    return found
-
-
-def shares(host: Host) -> Dict[str, Any]:
-    """What this host gives to others: NFS exports, SMB shares, FTP, SNMP. A community's name is never kept."""
-    found: Dict[str, Any] = {"nfs": [], "smb": [], "ftp_anonymous": False}
-    files = ["/etc/exports", *("/etc/exports.d/" + name for name in host.folder("/etc/exports.d"))]
-    for path in files:
-        if host.exists(path):
-            with host.noting("nfs"):
-                found["nfs"] += [without_secrets(line) for line in content_lines(host.read(path))][:100]
-    with host.noting("smb"):
-        if host.exists("/etc/samba/smb.conf"):
-            found["smb"] = parse_smb(host.read("/etc/samba/smb.conf"))
-    for path in ("/etc/vsftpd.conf", "/etc/vsftpd/vsftpd.conf"):
-        if host.exists(path):
-            with host.noting("ftp_anonymous"):
-                found["ftp_anonymous"] |= (
-                    assignments(host.read(path)).get("anonymous_enable", "no").lower() == "yes"
-                )
-    if host.exists("/etc/snmp/snmpd.conf"):
-        with host.noting("snmp"):
-            lines = content_lines(host.read("/etc/snmp/snmpd.conf"))
-            communities = [line for line in lines if re.match(r"(?i)(r[ow]community6?|com2sec6?)\s", line)]
-            usual = any(re.search(r"\s(public|private)(\s|$)", line) for line in communities)
-            found["snmp"] = {"communities": len(communities), "default_community": usual}
-    return found
-
-
-def parse_smb(text: str) -> List[Dict[str, Any]]:
-    """The shares of smb.conf and whether a guest may enter."""
-    found = []
-    for line in content_lines("\n".join(content_lines(text)), ";"):
-        section = re.match(r"\[(.+)\]$", line)
-        if section:
-            found.append({"name": section.group(1), "guest": False, "writable": False})
-        elif found:
-            key, _equals, value = (part.strip().lower() for part in line.partition("="))
-            if key in ("guest ok", "public") and value in ("yes", "true", "1"):
-                found[-1]["guest"] = True
-            if (key == "read only" and value in ("no", "false", "0")) or (
-                key == "writable" and value in ("yes", "true")
-            ):
-                found[-1]["writable"] = True
-    return [share for share in found if share["name"] not in ("global", "homes", "printers", "print$")]
-
-
-PROBES = {
-    "sshd": sshd,
-    "pam": pam,
-    "password_policy": password_policy,
-    "shells": shells,
-    "kernel_parameters": kernel_parameters,
-    "kernel_modules": kernel_modules,
-    "boot": boot,
-    "shares": shares,
-}
+PROBES = {"sshd": sshd, "pam": pam, "password_policy": password_policy, "shells": shells}

@@ -8,8 +8,8 @@ import os
 import time
 from typing import Any, Dict, Iterator, List, Optional
 
+from ansible.module_utils.snapshot_disks import parse_diskstats, whole_disks
 from ansible.module_utils.snapshot_host import Host, UnreadError
-from ansible.module_utils.snapshot_storage import parse_diskstats, whole_disks
 from ansible.module_utils.snapshot_text import paired, percent
 
 INTERVAL = 0.25  # seconds between two readings of the counters, spent on other probes

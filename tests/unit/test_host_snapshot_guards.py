@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import (
+    snapshot_access,
     snapshot_accounts,
     snapshot_certificates,
     snapshot_files,
+    snapshot_journal,
+    snapshot_kernel,
     snapshot_logs,
     snapshot_policy,
     snapshot_protection,
@@ -125,7 +128,7 @@ def test_sudo_rules_are_read_with_what_they_allow() -> None:
         "%dba ALL=(postgres) NOPASSWD: /usr/bin/psql -p planted, \\\n  /usr/bin/pg_dump\n"
         "User_Alias ADMINS = a, b\neve ALL=(ALL:ALL) NOPASSWD: ALL\n"
     )
-    found = snapshot_accounts.parse_sudoers(text, "/etc/sudoers")
+    found = snapshot_access.parse_sudoers(text, "/etc/sudoers")
     rules = {rule["who"]: rule for rule in found["rules"]}
     assert set(rules) == {"root", "%sudo", "%dba", "eve"}
     assert rules["%dba"]["as"] == "postgres"
@@ -142,7 +145,7 @@ def test_included_sudoers_are_followed_and_a_loop_ends(tmp_path: Path) -> None:
     (tmp_path / "etc/sudoers").write_text("@includedir /etc/sudoers.d\n")
     (tmp_path / "etc/sudoers.d/a").write_text("eve ALL=(ALL) ALL\n@include /etc/sudoers.d/a\n")
     (tmp_path / "etc/sudoers.d/a.bak").write_text("mallory ALL=(ALL) ALL\n")
-    found = snapshot_accounts.sudo(Host(root=str(tmp_path)))
+    found = snapshot_access.sudo(Host(root=str(tmp_path)))
     assert {rule["who"] for rule in found["rules"]} == {"eve"}
 
 
@@ -153,7 +156,7 @@ def test_public_keys_are_measured_and_not_kept(tmp_path: Path) -> None:
         subprocess.run([*command, *(["-b", str(bits)] if kind != "ed25519" else [])], check=True)
     lines = [(tmp_path / f"{kind}.pub").read_text() for kind, _bits in kinds]
     text = "# keys\n" + 'from="192.0.2.0/24",command="echo \\"a,b\\"",no-pty ' + "".join(lines) + "garbage\n"
-    found = snapshot_accounts.parse_keys(text)
+    found = snapshot_access.parse_keys(text)
     assert [(key["bits"], key["comment"]) for key in found] == [
         (2048, "eve rsa"),
         (256, "eve ed25519"),
@@ -164,8 +167,8 @@ def test_public_keys_are_measured_and_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_no_key_has_no_size() -> None:
-    assert snapshot_accounts.key_bits("ssh-rsa", "AAAA!") is None
-    assert snapshot_accounts.key_bits("ssh-rsa", "/////w==") is None
+    assert snapshot_access.key_bits("ssh-rsa", "AAAA!") is None
+    assert snapshot_access.key_bits("ssh-rsa", "/////w==") is None
 
 
 def test_sshds_effective_options_are_read() -> None:
@@ -219,7 +222,7 @@ def test_settings_of_login_shells_are_found() -> None:
 
 def test_modules_that_are_kept_out_are_known() -> None:
     rules = ["install usb-storage /bin/false", "blacklist cramfs", "install dccp /usr/bin/true"]
-    found = snapshot_policy.module_states(["usb_storage", "cramfs", "dccp", "sctp"], {"sctp"}, rules)
+    found = snapshot_kernel.module_states(["usb_storage", "cramfs", "dccp", "sctp"], {"sctp"}, rules)
     assert found["usb_storage"] == {"loaded": False, "refused": True, "blacklisted": False}
     assert found["cramfs"] == {"loaded": False, "refused": False, "blacklisted": True}
     assert found["dccp"]["refused"] and found["sctp"]["loaded"]
@@ -233,7 +236,7 @@ def test_shares_are_read_without_a_communitys_name(tmp_path: Path) -> None:
         "[global]\n;x\n[public]\nguest ok = Yes\nread only = no\n[b]\n"
     )
     (tmp_path / "etc/snmp/snmpd.conf").write_text("rocommunity planted-community\nrocommunity public\n")
-    found = snapshot_policy.shares(Host(root=str(tmp_path)))
+    found = snapshot_kernel.shares(Host(root=str(tmp_path)))
     assert found["nfs"] == ["/srv *(rw,no_root_squash)"]
     assert found["smb"] == [
         {"name": "public", "guest": True, "writable": True},
@@ -244,7 +247,7 @@ def test_shares_are_read_without_a_communitys_name(tmp_path: Path) -> None:
 
 
 def test_errors_of_the_journal_are_counted_by_unit() -> None:
-    found = snapshot_logs.summarise(list(snapshot_logs.parse_journal(debian("journal.json"))))
+    found = snapshot_journal.summarise(list(snapshot_journal.parse_journal(debian("journal.json"))))
     assert found["errors"] == 6
     assert found["units"][0]["unit"] == "rsyslog.service"
     assert found["units"][0]["sample"].startswith("cannot connect to backup1:514")
@@ -270,7 +273,7 @@ def test_what_an_application_says_is_counted_and_never_quoted() -> None:
         entry("systemd", list(b"raw \xff bytes")),
         "not json",
     ]
-    found = snapshot_logs.summarise(list(snapshot_logs.parse_journal("\n".join(lines))))
+    found = snapshot_journal.summarise(list(snapshot_journal.parse_journal("\n".join(lines))))
     samples = {unit["unit"]: unit["sample"] for unit in found["units"]}
     assert samples["app.service"] == ""
     assert samples["ssh.service"] == "error: … at card # password=***"
@@ -295,7 +298,7 @@ def test_what_an_application_says_is_counted_and_never_quoted() -> None:
 )
 def test_the_kernels_signs_of_trouble_are_known(sign: str, message: str) -> None:
     line = entry("kernel", message, _TRANSPORT="kernel")
-    found = snapshot_logs.summarise(list(snapshot_logs.parse_journal(line)))
+    found = snapshot_journal.summarise(list(snapshot_journal.parse_journal(line)))
     assert [name for name, count in found["kernel"].items() if count] == [sign]
 
 

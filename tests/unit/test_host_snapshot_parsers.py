@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import (
+    snapshot_disks,
+    snapshot_history,
     snapshot_network,
     snapshot_processes,
     snapshot_storage,
     snapshot_system,
     snapshot_time,
 )
-from ansible.module_utils.snapshot_host import UnreadError
+from ansible.module_utils.snapshot_host import Host, UnreadError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,8 +108,39 @@ def test_the_snapshots_own_work_is_taken_out_of_the_load() -> None:
     assert snapshot_processes.processor_shares(before, before) == {}
 
 
+def test_peaks_of_days_are_read_from_sysstats_records() -> None:
+    found: dict[str, list[tuple[float, float]]] = {}
+    for name, at, value in snapshot_history.samples(debian("sadf.csv"), 24_000_000):
+        found.setdefault(name, []).append((at, value))
+    assert set(found) == {
+        "processor_busy",
+        "processor_iowait",
+        "memory_used",
+        "disk vda",
+        "disk loop0",
+        "disk loop1",
+    }
+    assert [round(value, 2) for _at, value in found["processor_busy"]] == [1.5, 1.01, 2.48]
+    assert snapshot_history.summary(found["processor_busy"]) == {
+        "mean_percent": 1.66,
+        "usual_peak_percent": 2.48,
+        "peak_percent": 2.48,
+        "peak_at": "2026-11-23T01:07:39Z",
+    }
+
+
+def test_the_usual_peak_is_not_the_one_outlier() -> None:
+    values = [(float(second), 10.0) for second in range(99)] + [(99.0, 100.0)]
+    found = snapshot_history.summary(values)
+    assert (found["usual_peak_percent"], found["peak_percent"]) == (10.0, 100.0)
+
+
+def test_without_sysstat_there_is_no_history(tmp_path: Path) -> None:
+    assert snapshot_history.history(Host(root=str(tmp_path))) == {"installed": False}
+
+
 def test_rates_of_a_disk_come_from_two_readings() -> None:
-    first = snapshot_storage.parse_diskstats(debian("diskstats.txt"))["vda"]
+    first = snapshot_disks.parse_diskstats(debian("diskstats.txt"))["vda"]
     last = first | {"writes": first["writes"] + 50, "write_ms": first["write_ms"] + 200}
     last |= {"written_sectors": first["written_sectors"] + 2000, "busy_ms": first["busy_ms"] + 100}
     assert snapshot_processes.disk_rates(first, last, 0.25) == {
@@ -172,7 +205,7 @@ def test_a_file_system_without_inodes_has_no_share_of_them() -> None:
 
 
 def test_degraded_arrays_are_seen() -> None:
-    whole, broken, idle = snapshot_storage.parse_mdstat(elsewhere("mdstat.txt"))
+    whole, broken, idle = snapshot_disks.parse_mdstat(elsewhere("mdstat.txt"))
     assert (whole["name"], whole["level"], whole["members"], whole["degraded"]) == ("md0", "raid1", 2, False)
     assert (broken["working"], broken["degraded"], broken["failed"]) == (2, True, ["sdd1"])
     assert (broken["action"], broken["action_percent"]) == ("recovery", 8.5)
@@ -197,7 +230,7 @@ def test_thin_pools_are_found_among_volumes() -> None:
         },
     ]
     text = json.dumps({"report": [{"lv": volumes}]})
-    assert snapshot_storage.parse_lvs(text) == [
+    assert snapshot_disks.parse_lvs(text) == [
         {"name": "v/p", "used_percent": 81.2, "metadata_used_percent": 12.0}
     ]
 
@@ -244,7 +277,7 @@ def test_thin_pools_are_found_among_volumes() -> None:
     ],
 )  # reports cut down by hand after smartctl 7's; no physical disk was ever here
 def test_the_health_of_disks_is_read(report: dict[str, Any], found: dict[str, Any]) -> None:
-    assert snapshot_storage.parse_smart(json.dumps(report)) == found
+    assert snapshot_disks.parse_smart(json.dumps(report)) == found
 
 
 def test_addresses_are_read_by_interface() -> None:
