@@ -55,7 +55,7 @@ def parse_passwd(text: str) -> Tuple[List[Dict[str, Any]], int]:
         if line.startswith(("+", "-")):
             foreign += 1
             continue
-        if len(fields) < 7 or not fields[2].isdigit() or not fields[3].isdigit():
+        if len(fields) < 7 or not fields[2].isdecimal() or not fields[3].isdecimal():
             continue
         shell = fields[6].strip()
         users.append(
@@ -78,7 +78,7 @@ def parse_group(text: str) -> List[Dict[str, Any]]:
     return [
         {"name": row[0], "gid": int(row[2]), "members": [name for name in row[3].strip().split(",") if name]}
         for row in rows
-        if len(row) >= 4 and row[2].isdigit()
+        if len(row) >= 4 and row[2].isdecimal()
     ]
 
 

@@ -57,7 +57,7 @@ def owner_names(host: Host) -> Tuple[Dict[int, str], Dict[int, str]]:
     found = []
     for path in ("/etc/passwd", "/etc/group"):
         rows = (line.split(":") for line in host.read(path).splitlines())
-        found.append({int(row[2]): row[0] for row in rows if len(row) > 2 and row[2].isdigit()})
+        found.append({int(row[2]): row[0] for row in rows if len(row) > 2 and row[2].isdecimal()})
     return found[0], found[1]
 
 

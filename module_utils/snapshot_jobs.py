@@ -116,7 +116,7 @@ def _program(words: List[str]) -> str:
             continue
         if name in _PREPARES:
             return ""
-        if skip or word.isdigit():
+        if skip or word.isdecimal():
             skip = max(0, skip - 1)
         elif name in _STARTS:
             skip = _STARTS[name]

@@ -136,7 +136,7 @@ def parse_pairs(text: str) -> Dict[str, Dict[str, int]]:
     for names, values in paired(lines[::2], lines[1::2]).items():
         group = found.setdefault(names.partition(":")[0], {})
         numbers = paired(names.split()[1:], values.split()[1:])
-        group.update({name: int(value) for name, value in numbers.items() if value.isdigit()})
+        group.update({name: int(value) for name, value in numbers.items() if value.isdecimal()})
     return found
 
 
@@ -205,7 +205,7 @@ def _owners(host: Host, wanted: Set[str]) -> Dict[str, str]:
     """Names of processes by the socket that they hold; without root those of others stay unknown."""
     found: Dict[str, str] = {}
     for pid in host.names("/proc"):
-        if not pid.isdigit() or len(found) == len(wanted):
+        if not pid.isdecimal() or len(found) == len(wanted):
             continue
         folder = f"{host.root}/proc/{pid}/fd"
         try:

@@ -70,7 +70,7 @@ def parse_rpm(text: str) -> Dict[str, Any]:
     for name, version, _installed in rows:
         if name != "gpg-pubkey" and version_key(version) > version_key(installed.get(name, "")):
             installed[name] = version
-    newest = {name: int(when) for name, _version, when in rows if _CORE.match(name) and when.isdigit()}
+    newest = {name: int(when) for name, _version, when in rows if _CORE.match(name) and when.isdecimal()}
     return {
         "manager": "rpm",
         "installed": installed,

@@ -57,7 +57,7 @@ def processes(host: Host) -> Dict[str, Any]:
 
 def _table(host: Host) -> Iterator[Dict[str, Any]]:
     for name in host.names("/proc"):
-        if not name.isdigit():
+        if not name.isdecimal():
             continue
         folder = f"{host.root}/proc/{name}"
         try:

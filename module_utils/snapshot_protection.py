@@ -127,7 +127,7 @@ def parse_iptables(text: str) -> Dict[str, Any]:
 
 def antivirus(host: Host) -> Dict[str, Any]:
     """Scanners that run or are installed, and the age of ClamAV's signatures."""
-    running = {host.value(f"/proc/{pid}/comm") for pid in host.names("/proc") if pid.isdigit()}
+    running = {host.value(f"/proc/{pid}/comm") for pid in host.names("/proc") if pid.isdecimal()}
     products = [
         {"name": title, "process": process, "running": True}
         for process, title in _SCANNERS.items()

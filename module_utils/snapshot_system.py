@@ -171,7 +171,7 @@ def memory(host: Host) -> Dict[str, Any]:
     for name in ("swappiness", "overcommit_memory", "nr_hugepages"):
         found.update(present(**{name: integer(host.value("/proc/sys/vm/" + name))}))
     folder = "/sys/devices/system/edac/mc"
-    banks = [name for name in host.folder(folder) if name.startswith("mc") and name[2:].isdigit()]
+    banks = [name for name in host.folder(folder) if name.startswith("mc") and name[2:].isdecimal()]
     if not banks:
         host.unread["ecc"] = "the kernel reports no error-correcting memory"
         return found
@@ -185,7 +185,7 @@ def memory(host: Host) -> Dict[str, Any]:
 def words_to_numbers(text: str) -> Dict[str, int]:
     """`name 123` lines."""
     pairs = (line.split() for line in text.splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) >= 2 and pair[1].isdigit()}
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) >= 2 and pair[1].isdecimal()}
 
 
 def parse_meminfo(text: str) -> Dict[str, Any]:

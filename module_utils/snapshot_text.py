@@ -178,5 +178,5 @@ def paired(names: Iterable[Any], values: Iterable[Any]) -> Dict[Any, Any]:
 
 def version_key(text: str) -> Tuple[Any, ...]:
     """A key that sorts versions of one package as a person would: 6.1.0-40 after 6.1.0-9."""
-    parts = re.findall(r"\d+|[^\d.\-_+~]+", text)
-    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts)
+    parts = re.findall(r"[0-9]+|[^0-9.\-_+~]+", text)
+    return tuple((1, int(part), "") if part[0] in "0123456789" else (0, 0, part) for part in parts)
