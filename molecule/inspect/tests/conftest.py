@@ -66,10 +66,21 @@ class Inspected:
         return [item for item in self.record.evidence[host] if item.id == rule]
 
 
+def environment() -> dict[str, str]:
+    """An engineer's shell: nothing of Molecule, nothing that Ansible would take from it."""
+    strange = ("ANSIBLE_", "MOLECULE_", "PYTEST_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+    return {**kept, "NO_COLOR": "1"}
+
+
 def call(*arguments: object) -> Done:
     """./runner.py with these arguments."""
     done = subprocess.run(
-        [str(REPOSITORY / "runner.py"), *map(str, arguments)], capture_output=True, text=True, check=False
+        [str(REPOSITORY / "runner.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -162,8 +173,3 @@ def healthy(site: str, ledger: Path, root: Callable[[str, str], str]) -> Inspect
     done = inspect(site, ledger)
     assert done.code == 0, done.err
     return Inspected(done, before, state_of(root))
-
-
-def environment() -> dict[str, str]:
-    """The environment of plain ansible commands in this checkout."""
-    return {**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "NO_COLOR": "1"}

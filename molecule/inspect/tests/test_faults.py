@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import HOSTS, Inspected, inspect
+from conftest import HOSTS, Inspected, environment, inspect
 
 from lab import faults
 from lab.plan import REPOSITORY, Lab
@@ -162,6 +162,7 @@ def by_hand(site: str) -> Iterator[Callable[..., subprocess.CompletedProcess[str
     yield lambda *words: subprocess.run(
         ["ansible-playbook", "-i", f"inventories/{site}", "playbooks/inspect.yml", *words],
         cwd=REPOSITORY,
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import secrets
 import subprocess
 import tempfile
@@ -140,7 +139,7 @@ def test_none_of_them_is_left_in_a_temporary_folder(planted: Planted) -> None:
     folders = [Path.home() / ".ansible", *temporary.glob("ansible*"), *temporary.glob("tmp*")]
     command = ["grep", "-rlF", *(word for value in planted.values.values() for word in ("-e", value)), "--"]
     done = subprocess.run(
-        [*command, *map(str, folders)], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
+        [*command, *map(str, folders)], capture_output=True, text=True, env={**environment(), "LC_ALL": "C"}
     )
     assert done.stdout == ""
 
