@@ -79,7 +79,9 @@ def parse_diskstats(text: str) -> Dict[str, Dict[str, int]]:
     for line in text.splitlines():
         fields = line.split()
         if len(fields) >= 13:
-            found[fields[2]] = {name: int(value) for name, value in paired(names, fields[3:]).items() if name}
+            found[fields[2]] = {
+                name: integer(value) or 0 for name, value in paired(names, fields[3:]).items() if name
+            }
     return found
 
 

@@ -15,6 +15,8 @@ from ansible.module_utils.snapshot_text import bounded, content_lines, integer, 
 
 _LISTEN, _UNCONNECTED = "0A", "07"
 _MAXIMUM = 500
+_WORD = re.compile(r"[0-9A-F]{8}$")
+_ADDRESS = re.compile(r"(?:[0-9A-F]{8}|[0-9A-F]{32}):[0-9A-F]{4}$")
 
 
 def network(host: Host) -> Dict[str, Any]:
@@ -77,7 +79,7 @@ def parse_addresses(text: str) -> Dict[str, List[str]]:
 
 def parse_bond(text: str) -> Dict[str, Any]:
     """Mode and members of a bond, from /proc/net/bonding."""
-    head, *members = re.split(r"\n(?=Slave Interface: )", text)
+    head, *members = re.split(r"\n(?=Slave Interface: \S)", text)
     mode = re.search(r"Bonding Mode: (.+)", head)
     return {
         "mode": mode.group(1).strip() if mode else "",
@@ -98,7 +100,7 @@ def parse_gateways(text: str) -> List[Dict[str, str]]:
     return [
         {"interface": row[0], "gateway": socket.inet_ntoa(struct.pack("=I", int(row[2], 16)))}
         for row in rows
-        if len(row) > 7 and row[1] == "00000000" and row[7] == "00000000"
+        if len(row) > 7 and row[1] == row[7] == "00000000" and _WORD.match(row[2])
     ]
 
 
@@ -178,7 +180,7 @@ def parse_sockets(text: str, table: str) -> List[Dict[str, Any]]:
     found = []
     for line in text.splitlines()[1:]:
         fields = line.split()
-        if len(fields) < 10 or fields[3] != wanted:
+        if len(fields) < 10 or fields[3] != wanted or not _ADDRESS.match(fields[1]):
             continue
         address, _colon, port = fields[1].partition(":")
         text_address = decode_address(address)

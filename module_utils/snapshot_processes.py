@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from ansible.module_utils.snapshot_disks import parse_diskstats, whole_disks
 from ansible.module_utils.snapshot_host import Host, UnreadError
-from ansible.module_utils.snapshot_text import paired, percent
+from ansible.module_utils.snapshot_text import integer, paired, percent
 
 INTERVAL = 0.25  # seconds between two readings of the counters, spent on other probes
 _TOP = 8
@@ -131,7 +131,9 @@ def counters(host: Host) -> Dict[str, Any]:
 def parse_net_dev(text: str) -> Dict[str, List[int]]:
     """Counters by interface from /proc/net/dev."""
     lines = (line.partition(":") for line in text.splitlines()[2:])
-    return {name.strip(): [int(field) for field in rest.split()] for name, _colon, rest in lines if rest}
+    return {
+        name.strip(): [integer(field) or 0 for field in rest.split()] for name, _colon, rest in lines if rest
+    }
 
 
 def activity(host: Host) -> Dict[str, Any]:
@@ -177,7 +179,7 @@ def parse_processor_times(stat: str) -> Dict[str, int]:
     names = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
     for line in stat.splitlines():
         if line.startswith("cpu "):
-            return paired(names, map(int, line.split()[1:9]))
+            return paired(names, [*(integer(field) or 0 for field in line.split()[1:9]), *[0] * 8])
     return dict.fromkeys(names, 0)
 
 

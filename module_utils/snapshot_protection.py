@@ -108,11 +108,10 @@ def parse_iptables(text: str) -> Dict[str, Any]:
     """The filter table of iptables-save."""
     body = re.search(r"(?ms)^\*filter\n(.*?)^COMMIT", text)
     lines = body.group(1).splitlines() if body else []
+    heads = [match.groups() for match in (re.match(r":(\S+) (\S+)", line) for line in lines) if match]
     chains = [
         {"family": "ip", "table": "filter", "name": name, "hook": name.lower(), "policy": policy.lower()}
-        for name, policy in (
-            re.match(r":(\S+) (\S+)", line).groups() for line in lines if line.startswith(":")
-        )
+        for name, policy in heads
         if policy != "-"
     ]
     rules = [line for line in lines if line.startswith("-A ")]

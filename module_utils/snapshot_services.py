@@ -64,7 +64,9 @@ def parse_units(text: str) -> List[Dict[str, str]]:
 
 def summarise(units: Dict[str, Dict[str, str]]) -> Dict[str, Any]:
     """The loaded services in short, those that restart, and the timers with their last results."""
-    loaded = {name: unit for name, unit in units.items() if name.endswith(".service") and name == unit["Id"]}
+    loaded = {
+        name: unit for name, unit in units.items() if name.endswith(".service") and name == unit.get("Id")
+    }
     restarting = [
         {"name": name, "restarts": integer(unit.get("NRestarts")) or 0}
         for name, unit in loaded.items()

@@ -249,7 +249,7 @@ def parse_pressure(text: str) -> Dict[str, float]:
     return {
         f"{line.split()[0]}_{name}_percent": float(value)
         for line in text.splitlines()
-        for name, value in re.findall(r"(avg\d+)=([\d.]+)", line)
+        for name, value in re.findall(r"\b(avg(?:10|60|300))=(\d{1,3}(?:\.\d+)?)", line)
     }
 
 

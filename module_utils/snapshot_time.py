@@ -147,7 +147,7 @@ def parse_timesync(text: str) -> Dict[str, Any]:
 def seconds_of(text: str) -> Optional[float]:
     """+1min 2.5s, -370us, 12ms as seconds."""
     units = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-    parts = re.findall(r"([\d.]+)(us|ms|min|s|h|d)\b", text)
+    parts = re.findall(r"(\d{1,9}(?:\.\d{1,9})?)(us|ms|min|s|h|d)\b", text)
     if not parts:
         return None
     return (-1 if text.strip().startswith("-") else 1) * sum(
