@@ -70,6 +70,40 @@ def test_rows_of_units_are_read_from_young_and_old_systems() -> None:
     assert [unit["name"] for unit in snapshot_services.parse_units(old)] == ["kdump.service", "mnt-nas.mount"]
 
 
+def test_only_units_that_matter_are_asked_for_details() -> None:
+    names = snapshot_services.worth_asking(snapshot_services.parse_units(debian("list_units.txt")))
+    assert "cron.service" in names
+    inactive = [
+        unit["name"]
+        for unit in snapshot_services.parse_units(debian("list_units.txt"))
+        if unit["active"] == "inactive" and unit["name"].endswith(".service")
+    ]
+    assert not set(inactive) & set(names)
+    rows = snapshot_services.parse_units("a.timer loaded active waiting A\nb.timer masked inactive dead B\n")
+    assert snapshot_services.worth_asking(rows) == ["a.timer", "a.service"]
+
+
+def test_the_service_of_a_timer_is_asked_for_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    program = tmp_path / "usr/bin/systemctl"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        """#!/bin/sh
+case "$*" in
+  list-units*) printf 'full.timer loaded active waiting Backup\\nx.mount loaded failed failed X\\n' ;;
+  is-system-running) echo degraded; exit 1 ;;
+  *full.timer*) printf 'Id=full.timer\\nNames=full.timer\\nLoadState=loaded\\nUnit=backup@full.service\\n' ;;
+  *backup@full.service*) printf 'Id=backup@full.service\\nResult=timeout\\nExecMainStartTimestamp=2026-11-22\\n' ;;
+esac
+"""
+    )
+    program.chmod(0o755)
+    found = snapshot_services.services(Host(root=str(tmp_path)))
+    assert found["timers"][0]["last_result"] == "timeout"
+    assert found["failed"] == [{"name": "x.mount", "load": "loaded", "active": "failed", "sub": "failed"}]
+    assert found["system_state"] == "degraded"
+
+
 def test_without_systemd_there_is_a_reason(tmp_path: Path) -> None:
     with pytest.raises(UnreadError, match="systemd does not run"):
         snapshot_services.services(Host(root=str(tmp_path)))
