@@ -72,7 +72,7 @@ def module_states(names: List[str], loaded: Any, rules: List[str]) -> Mapping[st
 
 
 def boot(host: Host) -> Dict[str, Any]:
-    """Whether the boot loader asks for a password before it takes orders."""
+    """Whether the boot loader and the rescue mode ask for a password, and what Ctrl-Alt-Delete does."""
     found: Dict[str, Any] = {}
     for path in (
         "/boot/grub/grub.cfg",
@@ -91,6 +91,7 @@ def boot(host: Host) -> Dict[str, Any]:
     )
     if rescue is not None:
         found["rescue_asks"] = "sulogin" in rescue
+    found["ctrl_alt_delete_masked"] = host.link("/etc/systemd/system/ctrl-alt-del.target") == "/dev/null"
     return found
 
 
@@ -105,6 +106,10 @@ def shares(host: Host) -> Dict[str, Any]:
     with host.noting("smb"):
         if host.exists("/etc/samba/smb.conf"):
             found["smb"] = parse_smb(host.read("/etc/samba/smb.conf"))
+    for name in ("allow", "deny"):  # honoured by programs with libwrap only, and read by every assessor
+        text = host.value("/etc/hosts." + name)
+        if text is not None:
+            found["hosts_" + name] = content_lines(text)[:50]
     for path in ("/etc/vsftpd.conf", "/etc/vsftpd/vsftpd.conf"):
         if host.exists(path):
             with host.noting("ftp_anonymous"):

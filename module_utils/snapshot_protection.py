@@ -7,7 +7,7 @@ import re
 from typing import Any, Dict, List, Optional, Set
 
 from ansible.module_utils.snapshot_host import Host, UnreadError
-from ansible.module_utils.snapshot_text import assignments, bounded, dated, instant, present
+from ansible.module_utils.snapshot_text import assignments, bounded, dated, instant, integer, present
 
 # Agents by the name of their process; of most only their presence can be told from outside.
 _SCANNERS = {
@@ -181,7 +181,7 @@ def access_control(host: Host) -> Dict[str, Any]:
 
 
 def integrity(host: Host) -> Dict[str, Any]:
-    """AIDE and its base line; other programs that watch files."""
+    """AIDE and its base line, the kernel's own measurements, other programs that watch files."""
     found: Dict[str, Any] = {"aide": host.program("aide") is not None}
     ages = []
     for path in ("/var/lib/aide/aide.db", "/var/lib/aide/aide.db.gz"):
@@ -191,6 +191,10 @@ def integrity(host: Host) -> Dict[str, Any]:
             if "needs root" in str(reason):
                 host.unread["aide_database"] = str(reason)
     found.update(present(aide_database=instant(max(ages)) if ages else None))
+    with host.noting("kernel_measurements"):
+        found["kernel_measurements"] = integer(
+            host.read("/sys/kernel/security/ima/runtime_measurements_count").strip()
+        )
     found["others"] = [name for name in ("tripwire", "samhain", "osqueryd") if host.program(name)]
     return found
 

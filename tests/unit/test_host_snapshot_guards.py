@@ -228,6 +228,20 @@ def test_modules_that_are_kept_out_are_known() -> None:
     assert found["dccp"]["refused"] and found["sctp"]["loaded"]
 
 
+def test_the_boot_loader_and_the_rescue_mode_are_looked_at(tmp_path: Path) -> None:
+    for name in ("boot/grub", "usr/lib/systemd/system", "etc/systemd/system"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "boot/grub/grub.cfg").write_text(
+        "set superusers=admin\npassword_pbkdf2 admin grub.pbkdf2.planted\n"
+    )
+    (tmp_path / "usr/lib/systemd/system/rescue.service").write_text(
+        "ExecStart=-/lib/systemd/systemd-sulogin-shell rescue\n"
+    )
+    (tmp_path / "etc/systemd/system/ctrl-alt-del.target").symlink_to("/dev/null")
+    found = snapshot_kernel.boot(Host(root=str(tmp_path)))
+    assert found == {"protected": True, "rescue_asks": True, "ctrl_alt_delete_masked": True}
+
+
 def test_shares_are_read_without_a_communitys_name(tmp_path: Path) -> None:
     (tmp_path / "etc/samba").mkdir(parents=True)
     (tmp_path / "etc/snmp").mkdir()
@@ -235,6 +249,7 @@ def test_shares_are_read_without_a_communitys_name(tmp_path: Path) -> None:
     (tmp_path / "etc/samba/smb.conf").write_text(
         "[global]\n;x\n[public]\nguest ok = Yes\nread only = no\n[b]\n"
     )
+    (tmp_path / "etc/hosts.allow").write_text("# who may\nsshd: 192.0.2.0/24\n")
     (tmp_path / "etc/snmp/snmpd.conf").write_text("rocommunity planted-community\nrocommunity public\n")
     found = snapshot_kernel.shares(Host(root=str(tmp_path)))
     assert found["nfs"] == ["/srv *(rw,no_root_squash)"]
@@ -242,6 +257,7 @@ def test_shares_are_read_without_a_communitys_name(tmp_path: Path) -> None:
         {"name": "public", "guest": True, "writable": True},
         {"name": "b", "guest": False, "writable": False},
     ]
+    assert found["hosts_allow"] == ["sshd: 192.0.2.0/24"] and "hosts_deny" not in found
     assert found["snmp"] == {"communities": 2, "default_community": True}
     assert "planted" not in json.dumps(found)
 
