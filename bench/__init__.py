@@ -1,0 +1,1 @@
+"""Ratios against named incumbents and floors, measured side by side in one run."""
