@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset(("snapshots", "rules", "limits", "language", "waivers"))
+    _VALID_ARGS = frozenset(("snapshots", "rules", "limits", "site_limits", "language", "waivers"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The module's result: evidence, metrics and the rule files that were used."""
@@ -48,8 +48,13 @@ class ActionModule(ActionBase):
         if not isinstance(snapshots, Mapping) or not isinstance(paths, list):
             raise judgement.RuleError("judge needs snapshots (a mapping) and rules (a list of files)")
         limits = arguments.get("limits", {})
-        if not isinstance(limits, Mapping):
-            raise judgement.RuleError("limits must be a mapping")
+        own = arguments.get("site_limits") or {}
+        if not isinstance(limits, Mapping) or not isinstance(own, Mapping):
+            raise judgement.RuleError("limits and site_limits must be mappings")
+        unknown = sorted(own.keys() - limits.keys())
+        if unknown:
+            raise judgement.RuleError(f"inspection_site_limits: {unknown[0]} is none of inspection_limits")
+        limits = {**limits, **own}
         language = arguments.get("language", "zh")
         if language not in ("zh", "en"):
             raise judgement.RuleError(f"language must be zh or en, not {language}")

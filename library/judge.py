@@ -31,6 +31,10 @@ options:
     description: The site's thresholds, which the rules call C(limits).
     type: dict
     default: {}
+  site_limits:
+    description: Thresholds that the site sets otherwise. A name that O(limits) does not have fails.
+    type: dict
+    default: {}
   language:
     description: Language of titles, advice and reasons.
     type: str
@@ -127,6 +131,7 @@ ARGUMENTS = {
     "snapshots": {"type": "dict", "required": True},
     "rules": {"type": "list", "elements": "path", "required": True},
     "limits": {"type": "dict", "default": {}},
+    "site_limits": {"type": "dict", "default": {}},
     "language": {"type": "str", "choices": ["zh", "en"], "default": "zh"},
     "waivers": {"type": "list", "elements": "dict", "default": []},
 }

@@ -62,6 +62,12 @@ def test_a_snapshot_is_taken_by_name_or_as_it_is(rules, given):
     )
 
 
+def test_a_threshold_of_the_site_wins(rules):
+    given = {"snapshots": {"a_snapshot": SNAPSHOT}, "rules": [rules], "limits": {"a": 4}}
+    assert run(given)["evidence"][0]["verdict"] == "fail"
+    assert run(given | {"site_limits": {"a": 6}})["evidence"][0]["verdict"] == "pass"
+
+
 @pytest.mark.parametrize("registered", [{"skipped": True, "changed": False}, None])
 def test_rules_of_a_snapshot_that_was_not_taken_are_not_applied(rules, registered):
     result = run({"snapshots": {"a_snapshot": "__a"}, "rules": [rules]}, __a=registered)
@@ -78,7 +84,8 @@ def test_rules_of_a_snapshot_that_was_not_taken_are_not_applied(rules, registere
         ({"rules": "a.yml"}, "judge needs snapshots"),
         ({"rules": ["/absent_rules.yml"]}, "/absent_rules.yml: No such file"),
         ({"language": "fr"}, "language must be zh or en"),
-        ({"limits": []}, "limits must be a mapping"),
+        ({"limits": []}, "limits and site_limits must be mappings"),
+        ({"site_limits": {"b": 1}}, "inspection_site_limits: b is none of inspection_limits"),
         ({"waivers": [{"rule": "A-1"}]}, "waiver 1: needs exactly"),
     ],
 )
