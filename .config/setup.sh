@@ -15,6 +15,8 @@ for candidate in python3.11 python3; do
 done
 [ -n "$python" ] || die "Python 3.11 is missing; on Debian 12: apt-get install python3 python3-venv"
 
+# A network may have a certificate authority of its own: uv is to trust what the machine trusts, as pip does.
+export UV_NATIVE_TLS=true UV_SYSTEM_CERTS=true
 if command -v uv >/dev/null 2>&1; then
   [ -x .venv/bin/python ] || uv venv -q --python "$python" .venv
   install=(uv pip install -q --python .venv/bin/python)
