@@ -31,10 +31,10 @@ _BLOCK = re.compile(
 
 def certificates(host: Host) -> Dict[str, Any]:
     """Subject, issuer, validity and key of each certificate."""
-    if not host.program("openssl"):
-        raise UnreadError("openssl is not installed")
     found: List[Dict[str, Any]] = []
-    paths = certificate_files(host)
+    paths, targets = certificate_files(host), tls_targets(host)
+    if (paths or targets) and not host.program("openssl"):
+        raise UnreadError("openssl is not installed")
     for path in paths[:_MAXIMUM]:
         with host.noting(path):
             block = _BLOCK.search(host.read_bytes(path, 1 << 18))
@@ -42,7 +42,7 @@ def certificates(host: Host) -> Dict[str, Any]:
                 found.append({"source": path, **_describe(host, block.group())})
             elif path in (host.parameters.get("certificate_files") or []):
                 raise UnreadError(path + " holds no certificate")
-    for target in tls_targets(host):
+    for target in targets:
         with host.noting(target):
             answer = host.run(["openssl", "s_client", "-connect", target], _SECONDS, accepted=(0, 1))
             block = _BLOCK.search(answer.encode())

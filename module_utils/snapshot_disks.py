@@ -23,13 +23,17 @@ def disks(host: Host) -> Dict[str, Any]:
         sectors = integer(host.value(folder + "/size")) or 0
         if not sectors:
             continue
+        vendor = host.value(folder + "/device/vendor") or ""
         choice = re.search(r"\[([\w-]+)\]", host.value(folder + "/queue/scheduler") or "")
         found.append(
             present(
                 name=name,
                 size_bytes=sectors * 512,
                 model=host.value(folder + "/device/model"),
-                vendor=host.value(folder + "/device/vendor"),
+                vendor=None
+                if vendor.startswith("0x")
+                else vendor or None,  # a virtual disk has only a number
+                volume=host.value(folder + "/dm/name"),
                 rotational=host.value(folder + "/queue/rotational") == "1",
                 read_only=host.value(folder + "/ro") == "1",
                 removable=host.value(folder + "/removable") == "1",

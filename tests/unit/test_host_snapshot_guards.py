@@ -23,7 +23,7 @@ from ansible.module_utils import (
     snapshot_policy,
     snapshot_protection,
 )
-from ansible.module_utils.snapshot_host import Host
+from ansible.module_utils.snapshot_host import Host, UnreadError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -465,6 +465,26 @@ def test_a_firewall_that_accepts_what_no_rule_names_is_open() -> None:
     }
 
 
+def test_real_rules_of_a_firewall_are_read() -> None:
+    found = snapshot_protection.parse_nft(debian("nft.json"))
+    assert (found["rules"], found["input_rules"], found["closed"]) == (3, 3, True)
+
+
+def test_the_audit_systems_state_and_rules_are_read(tmp_path: Path) -> None:
+    fixtures = Path(__file__).parent.parent / "fixtures/host_snapshot/debian12"
+    program = tmp_path / "usr/sbin/auditctl"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\ncat {fixtures}/auditctl_${{1#-}}.txt\n")
+    program.chmod(0o755)
+    (tmp_path / "etc/audit").mkdir(parents=True)
+    (tmp_path / "etc/audit/auditd.conf").write_text("num_logs = 5\nmax_log_file_action = ROTATE\n")
+    found = snapshot_logs.audit(Host(root=str(tmp_path)))
+    assert found["status"]["enabled"] == 2  # until the next start nothing can be changed
+    assert found["status"]["backlog_limit"] == 8192
+    assert "-w /etc/passwd -p wa -k identity" in found["rules"]
+    assert found["settings"] == {"num_logs": "5", "max_log_file_action": "ROTATE"}
+
+
 def test_a_last_rule_that_refuses_all_is_a_default_deny() -> None:
     rule = {
         "family": "inet",
@@ -573,6 +593,12 @@ def _wait_for(port: int) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
+
+
+def test_without_certificates_openssl_is_not_missed(tmp_path: Path) -> None:
+    assert snapshot_certificates.certificates(Host(root=str(tmp_path))) == {"certificates": []}
+    with pytest.raises(UnreadError, match="openssl is not installed"):
+        snapshot_certificates.certificates(Host({"certificate_files": ["/etc/x.crt"]}, str(tmp_path)))
 
 
 def test_a_certificate_that_has_ended_has_days_below_zero() -> None:

@@ -212,6 +212,17 @@ def test_degraded_arrays_are_seen() -> None:
     assert (idle["level"], idle["read_only"], idle["failed"]) == ("raid1", True, [])
 
 
+def test_a_failed_member_of_a_real_array_is_seen() -> None:
+    (array,) = snapshot_disks.parse_mdstat(debian("mdstat.txt"))  # of a virtual machine whose disk was failed
+    assert (array["level"], array["members"], array["working"], array["failed"]) == ("raid1", 2, 1, ["vdc"])
+
+
+def test_a_real_thin_pool_is_found() -> None:
+    assert snapshot_disks.parse_lvs(debian("lvs.json")) == [
+        {"name": "vg/pool", "used_percent": 0.0, "metadata_used_percent": 10.84}
+    ]
+
+
 def test_thin_pools_are_found_among_volumes() -> None:
     volumes = [
         {
