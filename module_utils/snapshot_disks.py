@@ -99,10 +99,9 @@ def arrays(host: Host) -> Dict[str, Any]:
             found["thin_pools"] = parse_lvs(host.run(argv.split()))
     if host.program("zpool"):
         with host.noting("pools"):
-            lines = host.run(["zpool", "list", "-H", "-p", "-o", "name,size,alloc,health"]).splitlines()
-            found["pools"] = [
-                paired(("name", "size_bytes", "used_bytes", "health"), line.split("\t")) for line in lines
-            ]
+            found["pools"] = parse_zpool(
+                host.run(["zpool", "list", "-H", "-p", "-o", "name,size,alloc,health"])
+            )
     return found
 
 
@@ -140,6 +139,16 @@ def _controllers(host: Host) -> List[str]:
         name
         for name in host.folder(folder)
         if (host.value(f"{folder}/{name}/class") or "").startswith("0x0104")
+    ]
+
+
+def parse_zpool(text: str) -> List[Dict[str, Any]]:
+    """ZFS pools from tab-separated name, size, used and health."""
+    rows = (line.split("\t") for line in text.splitlines())
+    return [
+        present(name=row[0], size_bytes=integer(row[1]), used_bytes=integer(row[2]), health=row[3])
+        for row in rows
+        if len(row) == 4
     ]
 
 

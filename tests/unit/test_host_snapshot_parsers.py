@@ -223,6 +223,13 @@ def test_a_real_thin_pool_is_found() -> None:
     ]
 
 
+def test_pools_of_zfs_are_read() -> None:
+    # Written after OpenZFS' manual; no pool was ever here.
+    assert snapshot_disks.parse_zpool("tank\t1000\t100\tDEGRADED\nno pools\n") == [
+        {"name": "tank", "size_bytes": 1000, "used_bytes": 100, "health": "DEGRADED"}
+    ]
+
+
 def test_thin_pools_are_found_among_volumes() -> None:
     volumes = [
         {
