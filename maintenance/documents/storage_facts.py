@@ -54,7 +54,8 @@ def mounts(view: View, missing: Missing) -> list[tuple[str, Mapping[str, Any]]]:
         (probe.host, mount)
         for probe in view.probes("filesystems", missing)
         for mount in probe.items("mounts")
-        if mount.get("type") not in _NO_SPACE or mount.get("mount") == "/"  # a layered root is still the host's own
+        if mount.get("type") not in _NO_SPACE
+        or mount.get("mount") == "/"  # a layered root is still the host's own
     ]
 
 
