@@ -17,8 +17,8 @@ from maintenance.private_folder import PREFIX
 # What the run says of itself when it is killed, from before its open to the making of its documents.
 MOMENTS = [
     "opening the record",
-    "Validating arguments",
     "snapshots | Read the state of the host",
+    "snapshots | Read the state of the database",
     "judge | Judge the state by the rules",
     "building the record",
     "writing the report",
