@@ -55,7 +55,11 @@ class ActionModule(ActionBase):
         python = self._interpreter(task_vars or {})
         command = f"{shlex.join(python)} -I -S -B -"
         done = self._low_level_execute_command(command, in_data=script(arguments))
-        return result | {"changed": False, "snapshot": unpack(done, shlex.join(python))}
+        snapshot = unpack(done, shlex.join(python))
+        return result | {
+            "changed": False,
+            "snapshot": json.dumps(snapshot) if arguments["as_text"] else snapshot,
+        }
 
     def _interpreter(self, task_vars: dict[str, Any]) -> list[str]:
         """The host's Python: what the inventory says; to discover one would cost a round trip."""

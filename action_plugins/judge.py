@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ class ActionModule(ActionBase):
         paths = arguments.get("rules")
         if not isinstance(snapshots, Mapping) or not isinstance(paths, list):
             raise judgement.RuleError("judge needs snapshots (a mapping) and rules (a list of files)")
-        limits = arguments.get("limits", {})
-        own = arguments.get("site_limits") or {}
+        limits = self._named(arguments.get("limits", {}), task_vars)
+        own = self._named(arguments.get("site_limits", {}), task_vars)
         if not isinstance(limits, Mapping) or not isinstance(own, Mapping):
             raise judgement.RuleError("limits and site_limits must be mappings")
         unknown = sorted(own.keys() - limits.keys())
@@ -58,13 +59,14 @@ class ActionModule(ActionBase):
         language = arguments.get("language", "zh")
         if language not in ("zh", "en"):
             raise judgement.RuleError(f"language must be zh or en, not {language}")
-        waivers = judgement.check_waivers(arguments.get("waivers") or [])
+        waivers = judgement.check_waivers(self._named(arguments.get("waivers", []), task_vars))
         host = {
             "name": task_vars.get("inventory_hostname", ""),
             "groups": list(task_vars.get("group_names", [])),
         }
         answer: dict[str, Any] = {"changed": False, "evidence": [], "metrics": [], "rules": []}
         for path in paths:
+            path = REPOSITORY / path
             rules = judgement.load(str(path))
             snapshot = _snapshot(snapshots.get(rules.snapshot), task_vars)
             if snapshot is None:
@@ -74,6 +76,18 @@ class ActionModule(ActionBase):
             answer["metrics"] += metrics
             answer["rules"].append({"path": _shown(path), "sha256": rules.sha256, "count": len(rules.rules)})
         return answer
+
+    def _named(self, given: Any, task_vars: dict[str, Any]) -> Any:
+        """What the variable of that name holds, or what was given.
+
+        Whatever stands in a task's arguments goes through the queue of results and to every callback, with the origin
+        of each value: for some hundred thresholds that costs more than the judgement.
+        """
+        if not isinstance(given, str):
+            return given
+        if given not in task_vars:
+            raise judgement.RuleError(f"there is no variable {given}")
+        return self._templar.template(task_vars[given])
 
 
 def _snapshot(given: Any, task_vars: dict[str, Any]) -> dict[str, Any] | None:
@@ -87,14 +101,24 @@ def _snapshot(given: Any, task_vars: dict[str, Any]) -> dict[str, Any] | None:
         given = task_vars[given]
     if given is None or (isinstance(given, Mapping) and given.get("skipped")):
         return None
-    if isinstance(given, Mapping) and isinstance(given.get("snapshot"), Mapping):
+    if isinstance(given, Mapping) and isinstance(given.get("snapshot"), (Mapping, str)):
         given = given["snapshot"]
+    if isinstance(given, str):
+        given = _parsed(given)
     if not isinstance(given, Mapping) or not isinstance(given.get("probes"), Mapping):
         raise judgement.RuleError("what was registered is not a snapshot: it has no probes")
     return dict(given)
 
 
-def _shown(path: str) -> str:
+def _parsed(text: str) -> Any:
+    """A snapshot that came as one text."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise judgement.RuleError(f"what was registered is not a snapshot: {error}") from None
+
+
+def _shown(path: Path) -> str:
     """A path of the repository as the record prints it on every machine."""
-    resolved = Path(path).resolve()
+    resolved = path.resolve()
     return str(resolved.relative_to(REPOSITORY)) if resolved.is_relative_to(REPOSITORY) else str(resolved)

@@ -23,17 +23,19 @@ options:
     type: dict
     required: true
   rules:
-    description: Rule files; C(docs/shapes.md) says what they hold.
+    description: Rule files, relative to the repository; C(docs/shapes.md) says what they hold.
     type: list
     elements: path
     required: true
   limits:
-    description: The site's thresholds, which the rules call C(limits).
-    type: dict
+    description:
+      - The site's thresholds, which the rules call C(limits), or the B(name) of the variable that holds them.
+      - A name is cheaper here as well.
+    type: raw
     default: {}
   site_limits:
-    description: Thresholds that the site sets otherwise. A name that O(limits) does not have fails.
-    type: dict
+    description: Thresholds that the site sets otherwise, or a name. A threshold that O(limits) does not have fails.
+    type: raw
     default: {}
   language:
     description: Language of titles, advice and reasons.
@@ -44,8 +46,8 @@ options:
     description:
       - Deviations that the hospital has accepted. One that has ended is ignored, and the finding says so.
       - What is unknown cannot be waived.
-    type: list
-    elements: dict
+      - A list, or the B(name) of the variable that holds it.
+    type: raw
     default: []
     suboptions:
       rule:
@@ -86,8 +88,8 @@ EXAMPLES = r"""
     snapshots:
       host_snapshot: __inspection_host
     rules:
-      - "{{ role_path }}/vars/host_rules.yml"
-    limits: "{{ inspection_limits }}"
+      - roles/inspection/vars/host_rules.yml
+    limits: inspection_limits
     language: zh
 """
 
@@ -130,10 +132,10 @@ from ansible.module_utils.basic import AnsibleModule
 ARGUMENTS = {
     "snapshots": {"type": "dict", "required": True},
     "rules": {"type": "list", "elements": "path", "required": True},
-    "limits": {"type": "dict", "default": {}},
-    "site_limits": {"type": "dict", "default": {}},
+    "limits": {"type": "raw", "default": {}},
+    "site_limits": {"type": "raw", "default": {}},
     "language": {"type": "str", "choices": ["zh", "en"], "default": "zh"},
-    "waivers": {"type": "list", "elements": "dict", "default": []},
+    "waivers": {"type": "raw", "default": []},
 }
 
 

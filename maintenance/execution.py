@@ -212,8 +212,9 @@ class Collector:
         """The allow-list: evidence, metrics and snapshots of our own modules, digests of differences."""
         slim: dict[str, Any] = {}
         module = action.rsplit(".", 1)[-1]
-        if module in SNAPSHOT_MODULES and isinstance(res.get("snapshot"), dict):
-            self.result.snapshots.setdefault(step.host, {})[module] = self._redactor.value(res["snapshot"])
+        snapshot = _snapshot(res.get("snapshot")) if module in SNAPSHOT_MODULES else None
+        if snapshot is not None:
+            self.result.snapshots.setdefault(step.host, {})[module] = self._redactor.value(snapshot)
         if isinstance(res.get("evidence"), list):
             found = [self._finding(item) for item in res["evidence"]]
             self.result.evidence.setdefault(step.host, []).extend(found)
@@ -232,6 +233,14 @@ class Collector:
         """A finding with its free texts masked; its words of choice (verdict, severity) are ours."""
         texts = {key: self._redactor.text(str(item.get(key, ""))) for key in _FINDING_TEXTS}
         return Finding.model_validate(item | texts)
+
+
+def _snapshot(given: Any) -> dict[str, Any] | None:
+    """A snapshot as it came: a mapping, or the text of one."""
+    if isinstance(given, str):
+        with contextlib.suppress(ValueError):
+            given = json.loads(given)
+    return given if isinstance(given, dict) else None
 
 
 def _changes(step: Step, res: dict[str, Any]) -> list[Change]:

@@ -180,7 +180,7 @@ def _lastlog2(path: str, uids: Dict[str, int]) -> Dict[int, float]:
 
 def logins(host: Host) -> Dict[str, Any]:
     """Sessions that are open, and failed logins since the given instant (counts; no address leaves here)."""
-    since = epoch(host.parameters.get("since") or "") or time.time() - 7 * _DAY
+    since = epoch(host.parameters.get("since") or "") or time.time() - 92 * _DAY
     found: Dict[str, Any] = {"since": instant(since)}
     with host.noting("sessions"):
         records = list(parse_utmp(host.read_bytes("/run/utmp")))

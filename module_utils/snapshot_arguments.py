@@ -26,6 +26,7 @@ ARGUMENTS: Dict[str, Any] = {
     "timeout": {"type": "int", "default": 60},
     "scan_paths": {"type": "list", "elements": "path", "default": []},
     "scan_seconds": {"type": "float", "default": 3.0},
+    "as_text": {"type": "bool", "default": False},
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List
 from ansible.module_utils.snapshot_host import Host, UnreadError
 from ansible.module_utils.snapshot_text import bounded, epoch, instant, without_secrets
 
-_WEEK = 7 * 86400
+_QUARTER = 92 * 86400
 _SAMPLE = 240
 _LINES = 3000
 # Only programs of the operating system are quoted: what an application writes may name a patient.
@@ -34,7 +34,7 @@ _KERNEL_SIGNS = {
 
 def journal(host: Host) -> Dict[str, Any]:
     """Errors in the journal since the given instant: counts by unit with one sample, signs of failing hardware."""
-    since = epoch(host.parameters.get("since") or "") or time.time() - _WEEK
+    since = epoch(host.parameters.get("since") or "") or time.time() - _QUARTER
     fields = "--output-fields=MESSAGE,_SYSTEMD_UNIT,SYSLOG_IDENTIFIER,_TRANSPORT"
     argv = ["journalctl", "--no-pager", "--output=json", "--priority=err", fields]
     text = host.run([*argv, f"--since=@{int(since)}", f"--lines={_LINES}"], 10.0, limit=1 << 22, whole=False)

@@ -39,14 +39,19 @@ def rules(tmp_path):
 def run(arguments: dict[str, Any], **variables: Any) -> dict[str, Any]:
     task = SimpleNamespace(args=arguments, async_val=0, check_mode=False, diff=False, environment=None)
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
-    action = PLUGIN.ActionModule(task, connection, SimpleNamespace(), None, None, None)
+    templar = SimpleNamespace(template=lambda value: value)
+    action = PLUGIN.ActionModule(task, connection, SimpleNamespace(), None, templar, None)
     return action.run(task_vars={"inventory_hostname": "db1", "group_names": ["servers"]} | variables)
 
 
-@pytest.mark.parametrize("given", ["__a", {"snapshot": SNAPSHOT}, SNAPSHOT])
-def test_a_snapshot_is_taken_by_name_or_as_it_is(rules, given):
+@pytest.mark.parametrize("given", ["__a", "__text", {"snapshot": SNAPSHOT}, SNAPSHOT])
+@pytest.mark.parametrize("limits", [{"a": 4}, "its_limits"])
+def test_a_snapshot_and_thresholds_are_taken_by_name_or_as_they_are(rules, given, limits):
     result = run(
-        {"snapshots": {"a_snapshot": given}, "rules": [rules], "limits": {"a": 4}}, __a={"snapshot": SNAPSHOT}
+        {"snapshots": {"a_snapshot": given}, "rules": [rules], "limits": limits},
+        __a={"snapshot": SNAPSHOT},
+        __text={"snapshot": json.dumps(SNAPSHOT)},
+        its_limits={"a": 4},
     )
     (finding,) = result["evidence"]
     assert (finding["verdict"], finding["subject"], finding["actual"], finding["expected"]) == (
@@ -84,6 +89,8 @@ def test_rules_of_a_snapshot_that_was_not_taken_are_not_applied(rules, registere
         ({"rules": "a.yml"}, "judge needs snapshots"),
         ({"rules": ["/absent_rules.yml"]}, "/absent_rules.yml: No such file"),
         ({"language": "fr"}, "language must be zh or en"),
+        ({"snapshots": {"a_snapshot": {"snapshot": "{"}}}, "is not a snapshot: "),
+        ({"limits": "absent"}, "there is no variable absent"),
         ({"limits": []}, "limits and site_limits must be mappings"),
         ({"site_limits": {"b": 1}}, "inspection_site_limits: b is none of inspection_limits"),
         ({"waivers": [{"rule": "A-1"}]}, "waiver 1: needs exactly"),
@@ -96,7 +103,6 @@ def test_what_cannot_be_judged_fails_in_one_line(rules, change, problem):
 
 def test_a_rule_file_of_the_repository_is_named_relative_to_it():
     assert (
-        PLUGIN._shown(str(ROOT / "roles/inspection/vars/host_rules.yml"))
-        == "roles/inspection/vars/host_rules.yml"
+        PLUGIN._shown(ROOT / "roles/inspection/vars/host_rules.yml") == "roles/inspection/vars/host_rules.yml"
     )
-    assert PLUGIN._shown("/elsewhere/x.yml") == "/elsewhere/x.yml"
+    assert PLUGIN._shown(Path("/elsewhere/x.yml")) == "/elsewhere/x.yml"
