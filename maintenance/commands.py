@@ -197,7 +197,7 @@ def countersign(args: Namespace) -> int:
     if verification_report.faults:
         raise RefusedError(f"the ledger does not verify, nothing was signed: {verification_report.faults[0]}")
     hospital = signing.Signer("", key)
-    current = signing.Signers(sorted(path.glob("*/allowed_signers"))[-1])
+    current = signing.Signers(ledger.signers_files(path)[-1])
     principals = current.principals(hospital.public_key, verification.RECEIPT_NAMESPACE)
     signer, _ = of_site.signer()
     if not principals or hospital.public_key == signer.public_key:

@@ -85,6 +85,13 @@ def find_entry(ledger: Path, text: str) -> Entry:
     )
 
 
+def signers_files(ledger: Path) -> list[Path]:
+    """Every allowed_signers that an entry brought, oldest first; the last one is in force. Nothing else counts: what
+    lies beside the chain is signed by nobody."""
+    files = [entry.path / "allowed_signers" for entry in entries(ledger)]
+    return [path for path in files if path.is_file() and not path.is_symlink()]
+
+
 def site_of(ledger: Path) -> str:
     """The site's name as the genesis entry states it."""
     first = next(iter(entries(ledger)), None)

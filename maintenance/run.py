@@ -198,7 +198,7 @@ def begin_ledger(book: Book, site: Site, signer: Signer) -> None:
 def _follow_signers(book: Book, site: Site, signer: Signer) -> None:
     """Where the hospital changed its allowed_signers, the ledger says so before it is used under the new list."""
     wanted = site.allowed_signers()
-    current = sorted(book.path.glob("*/allowed_signers"))[-1].read_bytes()
+    current = ledger.signers_files(book.path)[-1].read_bytes()
     if wanted != current:
         facts = {"schema": "maintenance-entry/1", "what": "allowed_signers changed", "time": ledger.now()}
         files: dict[str, bytes | Path] = {"entry.json": to_bytes(facts), "allowed_signers": wanted}

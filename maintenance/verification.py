@@ -240,10 +240,7 @@ class _Checker:
         """Newest first: every allowed_signers that may name the hospital's witness."""
         if self.trusted:
             return [self.trusted]
-        return [
-            Signers(path, self.revoked)
-            for path in sorted(self.ledger.glob("*/allowed_signers"), reverse=True)
-        ]
+        return [Signers(path, self.revoked) for path in reversed(store.signers_files(self.ledger))]
 
     def skip(self, entry: Entry) -> None:
         """Take an entry as it is: only its head and its signers are needed for what follows."""

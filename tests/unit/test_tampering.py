@@ -259,6 +259,13 @@ def test_a_receipt_that_the_hospital_did_not_sign_is_caught(chain: Chain) -> Non
     assert [fault.entry for fault in faults] == ["receipts/000007.receipt"]
 
 
+def test_signers_that_lie_beside_the_chain_let_nobody_sign_receipts(chain: Chain) -> None:
+    chain.receipt(7, "2026-11-22T13:00:00Z", signer=chain.other)
+    planted = f'witness@h namespaces="maintenance-receipt" {chain.other.public_key}\n'
+    (chain.path / "receipts" / "allowed_signers").write_text(planted)
+    assert not verification.verify(chain.path).sound
+
+
 def test_a_revoked_key_is_caught(chain: Chain) -> None:
     krl = chain.folder / "krl"
     subprocess.run(["ssh-keygen", "-k", "-q", "-f", str(krl), f"{chain.signer.key}.pub"], check=True)
