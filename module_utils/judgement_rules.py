@@ -6,12 +6,16 @@ import functools
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.module_utils.judgement_cache import Compiled
 from ansible.module_utils.judgement_sandbox import Expression
 
+Compiler = Callable[[str], Expression]
 SCHEMA = "inspection-rules/1"
 AREAS = frozenset(
     ["system", "storage", "network", "services", "jobs", "security", "database", "backup", "time"]
@@ -100,29 +104,30 @@ def _load(path: str, _modified: int, _size: int) -> RuleSet:
         line = f":{mark.line + 1}" if mark else ""
         raise RuleError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or error}") from None
     try:
-        return parse(document, path, hashlib.sha256(data).hexdigest())
+        with Compiled(Path(path).stem, data) as compiled:
+            return parse(document, path, hashlib.sha256(data).hexdigest(), compiled.expression)
     except ValueError as error:
         raise RuleError(f"{path}: {error}") from None
 
 
-def parse(document: Any, path: str = "", sha256: str = "") -> RuleSet:
+def parse(document: Any, path: str = "", sha256: str = "", compiled: Compiler = Expression) -> RuleSet:
     """Check and compile a document; raises ValueError with the rule and what is wrong."""
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise ValueError(f"schema must be {SCHEMA}")
     _known(document, ("schema", "snapshot", "rules", "metrics"), "the file")
     if not isinstance(document.get("snapshot"), str):
         raise ValueError("snapshot must name the module whose snapshot the rules read")
-    rules = [_rule(item, number) for number, item in enumerate(_list(document, "rules"), 1)]
+    rules = [_rule(item, number, compiled) for number, item in enumerate(_list(document, "rules"), 1)]
     seen: set[str] = set()
     for rule in rules:
         if rule.id in seen:
             raise ValueError(f"{rule.id}: the id is used twice")
         seen.add(rule.id)
-    metrics = [_metric(item, number) for number, item in enumerate(_list(document, "metrics"), 1)]
+    metrics = [_metric(item, number, compiled) for number, item in enumerate(_list(document, "metrics"), 1)]
     return RuleSet(path, sha256, document["snapshot"], rules, metrics)
 
 
-def _rule(item: Any, number: int) -> Rule:
+def _rule(item: Any, number: int, compiled: Compiler) -> Rule:
     name = str(item.get("id", f"rule {number}")) if isinstance(item, dict) else f"rule {number}"
     if not isinstance(item, dict):
         raise ValueError(f"{name}: must be a mapping")
@@ -144,20 +149,20 @@ def _rule(item: Any, number: int) -> Rule:
     passes, partial = item["pass"], None
     if isinstance(passes, dict):
         _known(passes, ("pass", "partial"), f"{name}: pass")
-        partial = _compile(passes.get("partial"), name, "pass.partial")
+        partial = _compile(passes.get("partial"), name, "pass.partial", compiled)
         passes = passes.get("pass")
     return Rule(
         **{
             key: item[key]
             for key in ("id", "clause", "area", "title", "severity", "owner", "probe", "advice")
         },
-        expressions={key: _compile(item[key], name, key) for key in _EXPRESSIONS if key in item},
-        passes=_compile(passes, name, "pass"),
+        expressions={key: _compile(item[key], name, key, compiled) for key in _EXPRESSIONS if key in item},
+        passes=_compile(passes, name, "pass", compiled),
         partial=partial,
     )
 
 
-def _metric(item: Any, number: int) -> MetricRule:
+def _metric(item: Any, number: int, compiled: Compiler) -> MetricRule:
     name = str(item.get("name", f"metric {number}")) if isinstance(item, dict) else f"metric {number}"
     if not isinstance(item, dict):
         raise ValueError(f"{name}: must be a mapping")
@@ -166,15 +171,17 @@ def _metric(item: Any, number: int) -> MetricRule:
         if not isinstance(item.get(key), str):
             raise ValueError(f"{name}: {key} must be a text")
     _needs_each(item, name)
-    expressions = {key: _compile(item[key], name, key) for key in _METRIC_EXPRESSIONS if key in item}
+    expressions = {
+        key: _compile(item[key], name, key, compiled) for key in _METRIC_EXPRESSIONS if key in item
+    }
     return MetricRule(item["name"], item["unit"], item["probe"], expressions)
 
 
-def _compile(source: Any, name: str, key: str) -> Expression:
+def _compile(source: Any, name: str, key: str, compiled: Compiler) -> Expression:
     if not isinstance(source, str):
         raise ValueError(f"{name}: {key} must be an expression, in quotes")
     try:
-        return _expression(source)
+        return compiled(source)
     except ValueError as error:
         raise ValueError(f"{name}: {key}: {error}") from None
 
@@ -182,12 +189,6 @@ def _compile(source: Any, name: str, key: str) -> Expression:
 def _needs_each(item: dict[str, Any], name: str) -> None:
     if "where" in item and "each" not in item:
         raise ValueError(f"{name}: where chooses among the elements of each, which is missing")
-
-
-@functools.lru_cache(maxsize=2048)
-def _expression(source: str) -> Expression:
-    """Rules share many expressions, and compiling is what they cost."""
-    return Expression(source)
 
 
 def _translated(value: Any, name: str, key: str) -> None:

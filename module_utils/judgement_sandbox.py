@@ -10,9 +10,10 @@ import math
 import re
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from types import CodeType
+from typing import Any, cast
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, nodes, pass_context
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError, Undefined, nodes, pass_context
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -82,11 +83,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
 class Expression:
     """One compiled expression."""
 
-    __slots__ = ("_template", "source")
+    __slots__ = ("_template", "code", "source")
 
-    def __init__(self, source: str) -> None:
-        """Compile; raises ValueError with what is wrong."""
+    def __init__(self, source: str, code: CodeType | None = None) -> None:
+        """Compile, unless its code is there from before; raises ValueError with what is wrong."""
         self.source = source
+        self.code = code or self._compile(source)
+        self._template = Template.from_code(SANDBOX, self.code, {})
+
+    @staticmethod
+    def _compile(source: str) -> CodeType:
         try:
             with (
                 warnings.catch_warnings()
@@ -98,7 +104,7 @@ class Expression:
                 raise ValueError(f"unexpected '{parser.stream.current.value}' after the expression")
             expression.set_environment(SANDBOX)
             body: list[nodes.Node] = [nodes.Assign(nodes.Name("result", "store"), expression, lineno=1)]
-            self._template = SANDBOX.from_string(nodes.Template(body, lineno=1))
+            return cast("CodeType", SANDBOX.compile(nodes.Template(body, lineno=1)))
         except TemplateSyntaxError as error:
             raise ValueError(str(error.message)) from None
 
