@@ -8,7 +8,7 @@ import json
 import re
 import zlib
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,6 +53,11 @@ def test_an_answer_among_other_words_is_found(plugin: ModuleType) -> None:
         (said("snapshot-answer:old:3.6.8"), "is Python 3.6.8; the snapshot needs 3.8 or newer"),
         (said(stderr="Traceback\nMemoryError", rc=1), "exit code 1); it said: MemoryError"),
         (said(stderr="cat: /etc/x: No such file or directory", rc=1), "it said: cat: /etc/x"),
+        (said(stderr="sudo: a password is required", rc=1), "it said: sudo: a password is required"),
+        (
+            said(stderr="sudo: unknown user x\nsudo: error initializing", rc=1),
+            "it said: sudo: unknown user x",
+        ),
         (said("hello", rc=0), "it said: hello"),
         (said("", rc=0), "it said: nothing"),
         (said("snapshot-answer:ok:!!!"), "is not a snapshot"),
@@ -72,6 +77,30 @@ def test_what_is_no_snapshot_is_said_in_one_line(
     message = str(caught.value.message)
     assert any(part in message for part in words.split("|"))
     assert "\n" not in message and len(message) < 600
+
+
+@pytest.mark.parametrize(
+    "name, flags, password, silent",
+    [
+        ("sudo", "-H -S -n", None, True),
+        ("sudo", "-HSn", "", True),
+        ("sudo", "--non-interactive", None, True),
+        ("sudo", "-H -S -n", "secret", False),
+        ("sudo", "-H -S", None, False),
+        ("sudo", "--login", None, False),
+        ("su", "-n", None, False),
+    ],
+)
+def test_only_a_sudo_that_asks_for_nothing_is_not_waited_for(
+    plugin: ModuleType, name: str, flags: str, password: str | None, silent: bool
+) -> None:
+    options = {"become_flags": flags, "become_pass": password}
+    become = SimpleNamespace(name=name, get_option=lambda option, playcontext: options[option])
+    assert plugin.becomes_silently(become, None) is silent
+
+
+def test_without_another_account_nothing_is_left_out(plugin: ModuleType) -> None:
+    assert plugin.becomes_silently(None, None) is False
 
 
 def test_all_sources_are_packed_and_the_program_is_python(plugin: ModuleType) -> None:
