@@ -139,9 +139,11 @@ class Findings:
         else:
             self.cut.add(kind)
 
-    def judge(self, path: str, name: str, status: os.stat_result) -> None:
-        """Sort one file or folder into the lists that it belongs to."""
-        mode = status.st_mode
+    def judge(self, path: str, name: str, status: os.stat_result, closed: bool = False) -> None:
+        """Sort one file or folder into the lists that it belongs to.
+
+        closed: it lies below a folder that nobody but its owner may enter, so its own mode opens it to nobody."""
+        mode = status.st_mode & ~0o7 if closed else status.st_mode
         if stat.S_ISDIR(mode):
             if mode & 0o1002 == 0o0002:
                 self.add("open_folders", path, status)
@@ -152,7 +154,7 @@ class Findings:
                 self.add("world_writable", path, status)
             if mode & 0o0004 and _SECRET_NAMES.match(name):
                 self.add("exposed_secrets", path, status)
-            if mode & 0o0111 and _has_capabilities(path):
+            if status.st_mode & 0o0111 and _has_capabilities(path):
                 self.add("capabilities", path, status)
         if self.known and (status.st_uid not in self.known[0] or status.st_gid not in self.known[1]):
             self.add("ownerless", path, status)
@@ -182,9 +184,9 @@ def walk(root: str, prefix: int, findings: Findings, until: float, elsewhere: Co
         device = os.stat(root, follow_symlinks=False).st_dev
     except OSError:
         return True
-    stack = [root]
+    stack = [(root, False)]
     while stack:
-        folder = stack.pop()
+        folder, closed = stack.pop()
         for entry, status in _entries(folder, findings, elsewhere):
             findings.entries += 1
             if findings.entries % _BATCH == 0 and time.monotonic() > until:
@@ -192,9 +194,9 @@ def walk(root: str, prefix: int, findings: Findings, until: float, elsewhere: Co
             if status.st_dev != device:
                 continue
             path = entry.path
-            findings.judge(path, entry.name, status)
+            findings.judge(path, entry.name, status, closed)
             if stat.S_ISDIR(status.st_mode) and not _SKIPPED.match(path[prefix:]):
-                stack.append(path)
+                stack.append((path, closed or status.st_mode & 0o011 == 0))
     return True
 
 

@@ -14,6 +14,7 @@ from ansible.module_utils.snapshot_text import bounded, epoch, instant, without_
 _QUARTER = 92 * 86400
 _SAMPLE = 240
 _LINES = 3000
+_JOURNALS = ("/var/log/journal", "/run/log/journal")
 # Only programs of the operating system are quoted: what an application writes may name a patient.
 _QUOTED = re.compile(
     r"^(kernel|systemd(-[\w-]+)?|\(\w+\)|sshd(-session)?|sudo|su|cron|crond|CRON|anacron|chronyd|ntpd|rsyslogd|auditd|audisp\w*|"
@@ -39,6 +40,8 @@ def journal(host: Host) -> Dict[str, Any]:
     argv = ["journalctl", "--no-pager", "--output=json", "--priority=err", fields]
     text = host.run([*argv, f"--since=@{int(since)}", f"--lines={_LINES}"], 10.0, limit=1 << 22, whole=False)
     entries = list(parse_journal(text))
+    if not entries and not any(host.exists(path) for path in _JOURNALS):
+        raise UnreadError("this host keeps no journal")
     if not entries and not _journal_readable(host):
         raise UnreadError("needs root or the group systemd-journal: the journal")
     found = {"since": instant(since), **summarise(entries)}
@@ -49,7 +52,7 @@ def journal(host: Host) -> Dict[str, Any]:
 
 
 def _journal_readable(host: Host) -> bool:
-    folders = [path for path in ("/var/log/journal", "/run/log/journal") if host.exists(path)]
+    folders = [path for path in _JOURNALS if host.exists(path)]
     return any(
         os.access(f"{host.root}{path}/{name}", os.R_OK | os.X_OK)
         for path in folders

@@ -66,8 +66,9 @@ def _table(host: Host) -> Iterator[Dict[str, Any]]:
             entry["user"] = os.stat(folder).st_uid
         except (OSError, ValueError, IndexError):
             continue  # it has ended
-        # An update replaces the file, the process goes on with the old one.
-        entry["replaced"] = (host.link(f"/proc/{name}/exe") or "").endswith(" (deleted)")
+        # An update replaces the file, the process goes on with the old one. What runs from memory never had a file.
+        program = host.link(f"/proc/{name}/exe") or ""
+        entry["replaced"] = program.endswith(" (deleted)") and not program.startswith("/memfd:")
         yield entry
 
 

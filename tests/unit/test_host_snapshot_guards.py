@@ -411,6 +411,27 @@ def test_the_walk_finds_what_is_open_and_stops_at_its_bounds(tmp_path: Path) -> 
     assert findings.entries == 8
 
 
+def test_what_lies_below_a_closed_folder_is_open_to_nobody(tmp_path: Path) -> None:
+    for name, mode in {"closed": 0o700, "group": 0o750}.items():
+        (tmp_path / name / "sub").mkdir(parents=True)
+        (tmp_path / name / "sub/drop").mkdir()
+        (tmp_path / name / "sub/drop").chmod(0o777)
+        for file, bits in {"open": 0o666, ".pgpass": 0o644, "suid": 0o4755}.items():
+            (tmp_path / name / "sub" / file).touch()
+            (tmp_path / name / "sub" / file).chmod(bits)
+        (tmp_path / name).chmod(mode)
+    findings = snapshot_files.Findings(None)
+    assert snapshot_files.walk(str(tmp_path), 0, findings, time.monotonic() + 5)
+    names = {
+        kind: sorted(str(Path(path).relative_to(tmp_path)) for path, _s in found)
+        for kind, found in findings.found.items()
+    }
+    assert names["world_writable"] == ["group/sub/open"]
+    assert names["open_folders"] == ["group/sub/drop"]
+    assert names["exposed_secrets"] == ["group/sub/.pgpass"]
+    assert names["set_id"] == ["closed/sub/suid", "group/sub/suid"]
+
+
 def test_a_walk_without_time_says_that_it_was_cut(tmp_path: Path) -> None:
     for number in range(600):
         (tmp_path / str(number)).touch()
