@@ -148,7 +148,7 @@ def _summary(page: Page) -> None:
         1.0 | 序 | No. | number | centre
         1.5 | 等级 | Level | level | colour, centre
         3.2 | 主机 / 对象 | Host / subject | where
-        5.4 | 现象 | Finding | what
+        5.4 | 不符合的检查项：当前值 | Finding | what
         5.5 | 建议 | Advice | advice
         """,
     )
@@ -523,7 +523,7 @@ def _problems(page: Page) -> None:
         "problems",
         """
         1.2 | 编号 | No. | number | centre
-        4.9 | 现象（当前值） | Finding (measured) | what
+        4.9 | 不符合的检查项（当前值） | Finding (measured) | what
         3.0 | 期望 | Expected | expected
         1.4 | 等级 | Level | level | colour, centre
         4.0 | 证据 | Evidence | evidence
@@ -549,7 +549,7 @@ def _advice(page: Page) -> None:
     _chapter(page, 13)
     columns = """
         4.4 | 主机 / 对象 | Host / subject | where
-        5.6 | 现象与依据 | Finding | what
+        5.6 | 不符合的检查项：当前值 | Finding | what
         6.6 | 建议 | Advice | advice
         """
     page.heading(page.t("性能与参数调优", "Tuning"), 2)
