@@ -29,14 +29,13 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_start(self, playbook: object) -> None:
         """Say it before anything is done."""
         self._playbook = str(getattr(playbook, "_file_name", "")).rsplit("/", 1)[-1].removesuffix(".yml")
-        self._warn()
+        self._warn("This run leaves no maintenance record.")
 
     def v2_playbook_on_stats(self, stats: object) -> None:  # noqa: ARG002  (the interface's argument)
-        """And say it again after the output that scrolled it away."""
-        self._warn()
+        """And say it again after the output that scrolled it away; Ansible shows the same warning only once."""
+        self._warn("This run left no maintenance record.")
 
-    def _warn(self) -> None:
+    def _warn(self, text: str) -> None:
         self._display.warning(
-            "This run leaves no maintenance record. For a signed record: "
-            f"./runner.py run {self._playbook or 'RUNBOOK'} --site SITE"
+            f"{text} For a signed record: ./runner.py run {self._playbook or 'RUNBOOK'} --site SITE"
         )
