@@ -30,3 +30,5 @@ else
 fi
 printf 'setup: installing %s into %s/.venv\n' "$lock" "$PWD"
 "${install[@]}" --require-hashes -r "$lock" || die "the packages of $lock could not be installed (messages above)"
+# uv lets everybody write to its lock, which an inspection of this machine would rightly report.
+[ ! -e .venv/.lock ] || chmod go-w .venv/.lock
