@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -164,7 +165,7 @@ class Collector:
         slim: dict[str, Any] = {"n": event["counter"], "event": name, "at": event.get("created", "")}
         for key in ("play", "task", "host"):
             if data.get(key):
-                slim[key] = self._redactor.text(str(data[key])[:_MESSAGE_LENGTH])
+                slim[key] = self._redactor.text(str(data[key]))[:_MESSAGE_LENGTH]
         if name in _RESULTS:
             slim |= self._step(name, data)
         elif name == "playbook_on_stats":
@@ -188,8 +189,8 @@ class Collector:
         failed = result in ("failed", "unreachable")
         step = Step(
             host=str(data.get("host", "")),
-            task=self._redactor.text(str(data.get("task", ""))[:_MESSAGE_LENGTH]),
-            at=_relative(Path(str(data.get("task_path", "")))),
+            task=self._redactor.text(str(data.get("task", "")))[:_MESSAGE_LENGTH],
+            at=self._redactor.text(_relative(Path(str(data.get("task_path", ""))))),
             result=result,
             started=str(data.get("start") or ""),
             duration_ms=round(float(data.get("duration") or 0) * 1000),
@@ -226,8 +227,19 @@ class Collector:
             ]
             self.result.metrics.setdefault(step.host, []).extend(numbers)
         if step.result == "changed":
-            self.result.changes += _changes(step, res)
+            self.result.changes += self._changes(step, res)
         return slim
+
+    def _changes(self, step: Step, res: dict[str, Any]) -> list[Change]:
+        """What a step changed, and of a loop what each of its items did."""
+        results = res.get("results")
+        items = [item for item in results if isinstance(item, dict)] if isinstance(results, list) else []
+        changed = [item for item in items if item.get("changed")] or [res]
+        found = [change for item in changed for change in _changes(step, item)]
+        return [
+            change.model_copy(update={"subject": self._redactor.text(change.subject)[:_MESSAGE_LENGTH]})
+            for change in found
+        ]
 
     def _finding(self, item: dict[str, Any]) -> Finding:
         """A finding with its free texts masked; its words of choice (verdict, severity) are ours."""
@@ -258,12 +270,12 @@ def _changes(step: Step, res: dict[str, Any]) -> list[Change]:
             Change(
                 host=step.host,
                 task=step.task,
-                subject=subject[:_MESSAGE_LENGTH],
+                subject=subject,
                 before_sha256=_digest(diff.get("before")),
                 after_sha256=_digest(diff.get("after")),
             )
         )
-    subject = str(res.get("path") or res.get("dest") or res.get("name") or "")[:_MESSAGE_LENGTH]
+    subject = str(res.get("path") or res.get("dest") or res.get("name") or "")
     return found or [
         Change(host=step.host, task=step.task, subject=subject, before_sha256=None, after_sha256=None)
     ]
@@ -327,7 +339,7 @@ def _options(request: Request) -> str:
     if request.book.header.changes != "nothing":
         options.append("--diff")  # for the digests of before and after; the text itself goes no further
     if request.vault_password_file:
-        options.append(f"--vault-password-file {request.vault_password_file}")
+        options.append(f"--vault-password-file {shlex.quote(request.vault_password_file)}")
     return " ".join(options)
 
 

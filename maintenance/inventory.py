@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maintenance import runbook
 from maintenance.errors import CallError
-from maintenance.redaction import SECRET_NAME
+from maintenance.redaction import PLAIN_NAME, SECRET_NAME
+
+if TYPE_CHECKING:
+    from ansible.inventory.manager import InventoryManager
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Plan:
 def read(folder: Path, pattern: str, limit: str, vault_password_file: str = "") -> Plan:
     """Resolve a runbook's hosts in a site's inventory; raises CallError with what to mend."""
     os.environ.setdefault("ANSIBLE_CONFIG", str(runbook.REPOSITORY / "ansible.cfg"))
+    from ansible import constants
     from ansible.cli import CLI
     from ansible.errors import AnsibleError
     from ansible.inventory.manager import InventoryManager
@@ -40,25 +45,49 @@ def read(folder: Path, pattern: str, limit: str, vault_password_file: str = "") 
             loader.set_vault_secrets(
                 CLI.setup_vault_secrets(loader, vault_ids=[], vault_password_files=files)
             )
+        constants.HOST_PATTERN_MISMATCH = "ignore"  # what fits no host is named below, in one line
         inventory = InventoryManager(loader=loader, sources=[str(folder)])
+        _check_names(inventory, folder, limit)
         if limit:
             inventory.subset(limit)
         found = inventory.get_hosts(pattern)
         variables = VariableManager(loader=loader, inventory=inventory)
         secrets: set[str] = set()
         for host in found:
-            secrets.update(_secrets(variables.get_vars(host=host, include_hostvars=False)))
+            secrets.update(secret_values(variables.get_vars(host=host, include_hostvars=False)))
+        for host in inventory.get_hosts("all", ignore_limits=True):
+            if host not in found:  # a task may be delegated to it; a vault that is not opened tells nothing
+                with contextlib.suppress(CallError, AnsibleError):
+                    secrets.update(secret_values(variables.get_vars(host=host, include_hostvars=False)))
         for path in _vaulted_files(folder):  # everything in a file that was encrypted as a whole
-            secrets.update(_secrets(loader.load_from_file(str(path)), vaulted=True))
+            secrets.update(secret_values(loader.load_from_file(str(path)), vaulted=True))
     except (AnsibleError, OSError, ValueError) as error:
         raise CallError(f"the inventory {folder} cannot be used: {_one_line(error)}") from None
     if not found:
-        wanted = f"'{limit}'" if limit else f"'{pattern}'"
-        known = ", ".join(sorted(host.name for host in inventory.list_hosts("all"))) or "none"
-        raise CallError(f"no host of {folder} fits {wanted}; its hosts are: {known}")
+        groups = ", ".join(sorted(set(pattern.split(":"))))
+        wanted = f"'{limit}' and the runbook's group {groups}" if limit else f"the runbook's group {groups}"
+        raise _unknown_hosts(inventory, folder, wanted)
     return Plan(
         {host.name: sorted(group.name for group in host.get_groups()) for host in found}, sorted(secrets)
     )
+
+
+def _check_names(inventory: InventoryManager, folder: Path, limit: str) -> None:
+    """Every part of --limit must name something: a host with a slip of the pen would be left out in silence."""
+    from ansible.inventory.manager import split_host_pattern
+
+    parts = split_host_pattern(limit)
+    if limit and not any(part.strip() for part in parts):
+        raise _unknown_hosts(inventory, folder, f"'{limit}'")
+    for part in parts:
+        if not part.startswith(("!", "@")) and not inventory.list_hosts(part.removeprefix("&")):
+            raise _unknown_hosts(inventory, folder, f"'{part}'")
+
+
+def _unknown_hosts(inventory: InventoryManager, folder: Path, wanted: str) -> CallError:
+    inventory.subset(None)
+    known = ", ".join(sorted(host.name for host in inventory.list_hosts("all"))) or "none"
+    return CallError(f"no host of {folder} fits {wanted}; its hosts are: {known}")
 
 
 def _vaulted_files(folder: Path) -> list[Path]:
@@ -80,17 +109,19 @@ def _check_yaml(path: Path) -> None:
         runbook.read_yaml(path)
 
 
-def _secrets(value: Any, name: str = "", *, vaulted: bool = False) -> Iterator[str]:
-    """Values that were vaulted, and values of variables whose name says that they are secret."""
+def secret_values(value: Any, name: str = "", *, vaulted: bool = False) -> Iterator[str]:
+    """Values that were vaulted, and values of variables whose name, or the name of what they lie in, says secret."""
     from ansible.errors import AnsibleError
     from ansible.parsing.vault import EncryptedString
 
     if isinstance(value, dict):
+        within = bool(SECRET_NAME.search(name))
         for key, item in value.items():
-            yield from _secrets(item, str(key), vaulted=vaulted)
+            inner = name if within and not PLAIN_NAME.fullmatch(str(key)) else str(key)
+            yield from secret_values(item, inner, vaulted=vaulted)
     elif isinstance(value, list):
         for item in value:
-            yield from _secrets(item, name, vaulted=vaulted)
+            yield from secret_values(item, name, vaulted=vaulted)
     elif isinstance(value, EncryptedString):
         try:
             yield str(value)

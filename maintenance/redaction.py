@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 import urllib.parse
 from collections import Counter
@@ -19,18 +20,26 @@ from typing import Any
 from maintenance.errors import RefusedError
 
 SECRET_NAME = re.compile(
-    r"(?i)pass(word|phrase|wd)?($|_)|secret|token|api_?key|private_?key|credential|become_pass"
+    r"(?i)(?<!by)pass(word|phrase|wd|code)?s?($|_(?!m(ax|in)_|warn_))|(^|_)pwd?($|_)|secret|token|credential"
+    r"|(api|access|auth|encryption|private)_?key"
+)
+# What may lie in a mapping whose name says secret without being one: credentials: {user: postgres, host: db1}.
+PLAIN_NAME = re.compile(
+    r"(?i)((ansible_|db_?|login_)?(user(name)?|host(name)?|port|name|role|database)|type|method|path|(key_?)?file|url|id)"
 )
 _SHORTEST = 4  # characters; masking a shorter value would blacken ordinary words and numbers
 
-# Name, pattern, what stays. Group 'keep' is what may be read of a match.
+# Name, pattern, what stays. Group 'keep' is what may be read of a match. Each takes time in proportion to a text that a
+# hostile host chose: nothing repeats without bound before what makes it a match.
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("private_key", r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"),
-    ("url_password", r"(?P<keep>[a-z][a-z0-9+.-]*://[^\s/:@]{1,64}:)[^\s/@]+(?=@)"),
+    ("url_password", r"(?P<keep>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s/:@]{1,64}:)[^\s/@]+(?=@)"),
     ("bearer", r"(?i)(?P<keep>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"),
     (
         "assignment",
-        r"(?i)(?P<keep>[\"']?\b[\w.-]*(?:password|passwd|passphrase|pgpass|secret|token|api[_-]?key)[\w.-]*[\"']?\s*[=:]\s*)"
+        # /etc/passwd and its kin are files; what follows their names is a mode or an owner.
+        r"(?i)(?P<keep>[\"']?(?<!/etc/)(?<!/etc/security/o)(?<!/etc/pam\.d/)"
+        r"(?:password|passwd|passphrase|pgpass|secret|token|api[_-]?key)[\w.-]{0,64}[\"']?\s*[=:]\s*)"
         r"(?:\"[^\"]*\"|'[^']*'|[^\s,;\"'}\]]+)",
     ),
     ("sql_password", r"(?i)(?P<keep>\bpassword\s+)'[^']*'"),
@@ -52,6 +61,11 @@ POLICY_SHA256 = hashlib.sha256(json.dumps([_PATTERNS, _HARMLESS.pattern, _SHORTE
 
 
 _TOKEN = re.compile(r"\[masked:[a-z_]+\]")
+_DEEPEST = 60  # levels of a structure; what lies deeper is no snapshot
+# Strings that our own format makes of digits: a short secret that they happen to hold is not betrayed by them.
+_MADE = re.compile(
+    r"[0-9a-f]{40}|[0-9a-f]{64}|\d{8}T\d{6}Z-[0-9a-f]{4}-\w+|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?"
+)
 
 
 class Redactor:
@@ -67,7 +81,8 @@ class Redactor:
         self._known_pattern = re.compile("|".join(map(re.escape, self._known))) if self._known else None
 
     def text(self, text: str) -> str:
-        """The text with known values and known patterns masked."""
+        """The text with known values and known patterns masked, and nothing in it that UTF-8 cannot hold."""
+        text = text.encode("utf-8", errors="replace").decode()
         if self._known_pattern:
             text = self._known_pattern.sub(lambda _: self._mask("known_value"), text)
         for name, pattern in _COMPILED:
@@ -75,16 +90,22 @@ class Redactor:
                 text = pattern.sub(lambda match, name=name: self._masked(name, match), text)  # type: ignore[misc]
         return text
 
-    def value(self, value: Any) -> Any:
-        """The same structure with every string, also in keys, masked."""
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """The same structure with every string, also in keys, masked; such as JSON can hold and give back."""
         if isinstance(value, str):
             return self.text(value)
+        if depth > _DEEPEST:
+            return "[too deep]"
         if isinstance(value, Mapping):
-            return {self.text(str(key)): self._named(str(key), item) for key, item in value.items()}
+            return {
+                self.text(str(key)): self._named(str(key), item, depth + 1) for key, item in value.items()
+            }
         if isinstance(value, (list, tuple)):
-            return [self.value(item) for item in value]
+            return [self.value(item, depth + 1) for item in value]
         if isinstance(value, bool) or value is None:
             return value
+        if isinstance(value, float) and not math.isfinite(value):
+            return str(value)
         if isinstance(value, (int, float)):
             return self._mask("known_value") if str(value) in self._known else value
         return self.text(str(value))
@@ -95,14 +116,36 @@ class Redactor:
         vocabulary: gives the text of the format itself. A secret that is a word of it ("host", "warning") is masked in
         every value, but its standing in the format betrays nothing.
         """
-        text = _TOKEN.sub("", data.decode("utf-8", errors="replace"))
+        text = _TOKEN.sub("", self._told(data.decode("utf-8", errors="replace")))
         if any(form in text and form not in vocabulary() for form in self._known):
             raise RefusedError(f"a known secret is still in {where}; it was not signed and not stored")
 
-    def _named(self, key: str, item: Any) -> Any:
+    def _told(self, text: str) -> str:
+        """What JSON, or JSON by the line, tells in strings; anything else as it is."""
+        told: list[str] = []
+        try:
+            for part in [text] if text.startswith("{\n") else text.splitlines():
+                self._collect(json.loads(part), told)
+        except (ValueError, RecursionError):
+            return text
+        return "\0".join(told)
+
+    def _collect(self, value: Any, told: list[str]) -> None:
+        if isinstance(value, str):
+            if value in self._known or not _MADE.fullmatch(value):
+                told.append(value)
+        elif isinstance(value, dict):
+            told.extend(value)
+            for item in value.values():
+                self._collect(item, told)
+        elif isinstance(value, list):
+            for item in value:
+                self._collect(item, told)
+
+    def _named(self, key: str, item: Any, depth: int) -> Any:
         if isinstance(item, str) and item and SECRET_NAME.search(key) and not _HARMLESS.fullmatch(item):
             return self._mask("secret_name")
-        return self.value(item)
+        return self.value(item, depth)
 
     def _masked(self, name: str, match: re.Match[str]) -> str:
         kept = match.groupdict().get("keep") or ""

@@ -49,7 +49,7 @@ def play(
         )
         journal = Journal(tmp_path, "trial")
         try:
-            result = execution.run(request, journal, Redactor(), threading.Event(), on_event)
+            result = execution.run(request, journal, Redactor(["geheim-4711"]), threading.Event(), on_event)
             assert list(temporary.iterdir()) == [], "the private folder is gone, whatever happened"
             return result, [json.loads(line) for line in journal.read().splitlines()]
         finally:
@@ -104,3 +104,30 @@ def test_an_event_that_was_written_and_never_told_is_a_problem(
     result, _ = play({"ansible.builtin.debug": {"msg": "told"}}, on_event=plant)
     assert folders
     assert result.problem == "1 events were written by the engine and never told"
+
+
+def test_a_secret_that_the_length_of_a_message_would_cut_is_masked_whole(
+    play: Callable[..., tuple[execution.Result, list[dict[str, Any]]]],
+) -> None:
+    name = "x" * (500 - len("geheim")) + "geheim-4711"
+    result, events = play({"name": name, "ansible.builtin.debug": {"msg": "told"}})
+    assert result.steps
+    assert "geheim" not in json.dumps([events, [step.model_dump() for step in result.steps]])
+
+
+def test_every_item_of_a_loop_tells_its_change(
+    play: Callable[..., tuple[execution.Result, list[dict[str, Any]]]], tmp_path: Path
+) -> None:
+    wanted = [str(tmp_path / name) for name in ("a", "b-geheim-4711")]
+    result, _ = play(
+        {
+            "ansible.builtin.copy": {"dest": "{{ item }}", "content": "{{ item }}", "mode": "0600"},
+            "loop": [*wanted, wanted[0]],
+            "diff": True,
+        }
+    )
+    assert [change.subject for change in result.changes] == [
+        wanted[0],
+        wanted[1].replace("geheim-4711", "[masked:known_value]"),
+    ]
+    assert all(change.after_sha256 for change in result.changes)

@@ -39,6 +39,8 @@ def test_a_known_value_is_masked_in_every_spelling(spelling: str) -> None:
     ("text", "gone"),
     [
         ("password=hunter22", "hunter22"),
+        ("passwd: hunter22", "hunter22"),
+        ("/etc/app/passwd: hunter22", "hunter22"),
         ("PGPASSWORD='hunter22 x' psql", "hunter22"),
         ('"db_password": "hunter22"', "hunter22"),
         ("api-key: hunter22", "hunter22"),
@@ -68,6 +70,7 @@ def test_a_known_pattern_is_masked(text: str, gone: str) -> None:
         "password: set",
         "passwordauthentication=yes",
         "/etc/pam.d/common-password",
+        "/etc/passwd: 0644 root:root; /etc/passwd-: 0644; /etc/security/opasswd: 0600",
         "20261122T131501Z-inspect",
         "SHA256:8oy5f8b0q4dO6v9C8ynL1eqH1s9xkA5cJ7pG6rVqk3U",
         "1.4 GB of 13.9 GB used",
@@ -123,3 +126,31 @@ def test_a_secret_that_is_a_word_of_the_format_is_masked_but_does_not_stop_the_r
 )
 def test_any_structure_comes_back_as_plain_json(value: object) -> None:
     json.dumps(Redactor(["secret-value"]).value(value))
+
+
+def test_what_json_cannot_hold_becomes_text() -> None:
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    masked = Redactor([]).value({"a": float("nan"), "b": float("inf"), "c": "\ud800", "d": deep})
+    assert json.loads(json.dumps(masked, allow_nan=False).encode())["a"] == "nan"
+
+
+@pytest.mark.parametrize(
+    "made",
+    ["a1" * 32, "20261122T131501Z-1234-inspect", "2026-11-22T13:15:01Z", "2026-11-22T13:15:01.1234+00:00"],
+)
+def test_digits_that_the_format_itself_made_do_not_stop_a_record(made: str) -> None:
+    Redactor(["1234", "a1a1"]).check(json.dumps({"x": made}).encode(), "record.json")
+
+
+@pytest.mark.parametrize("text", ['{"x": "a b 1234"}', '{"1234": 1}', '{"x": ["1234"]}', "no json 1234"])
+def test_a_short_secret_elsewhere_stops_it(text: str) -> None:
+    with pytest.raises(RefusedError):
+        Redactor(["1234"]).check(text.encode(), "record.json")
+
+
+def test_a_secret_that_looks_like_a_digest_stops_it() -> None:
+    secret = "0123456789abcdef" * 4
+    with pytest.raises(RefusedError):
+        Redactor([secret]).check(json.dumps({"sha256": secret}).encode(), "record.json")
