@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from argparse import ArgumentParser
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent
 
@@ -28,6 +29,17 @@ def use_environment() -> None:
 def _say(text: str, code: int) -> int:
     print(f"runner.py: {text}", file=sys.stderr)
     return code
+
+
+class _Given(Action):
+    """An empty text is a shell variable that was not set: going on as if the option were absent would be wrong."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        if not str(values).strip():
+            parser.error(f"argument {option_string}: must not be empty")
+        setattr(namespace, self.dest, values)
 
 
 def parser() -> ArgumentParser:
@@ -48,10 +60,14 @@ def parser() -> ArgumentParser:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of the runbook"
     )
     run.add_argument("--vars", action="append", default=[], metavar="FILE", help="variables from a YAML file")
-    run.add_argument("--limit", default="", metavar="HOSTS", help="only these hosts or groups")
+    run.add_argument("--limit", action=_Given, default="", metavar="HOSTS", help="only these hosts or groups")
     run.add_argument("--forks", type=_positive, default=0, metavar="N", help="hosts at a time")
     run.add_argument(
-        "--offline", default="", metavar="REASON", help="go on without the hospital's witness, and say why"
+        "--offline",
+        action=_Given,
+        default="",
+        metavar="REASON",
+        help="go on without the hospital's witness, and say why",
     )
     run.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -59,9 +75,13 @@ def parser() -> ArgumentParser:
     verify.set_defaults(action="verify")
     verify.add_argument("ledger", nargs="?", default="")
     verify.add_argument("--site", default="self")
-    verify.add_argument("--heads", default="", metavar="FILE", help="the hospital's list of heads")
-    verify.add_argument("--allowed-signers", default="", metavar="FILE", help="whom the reader trusts")
-    verify.add_argument("--revoked", default="", metavar="FILE", help="revocation list (KRL)")
+    verify.add_argument(
+        "--heads", action=_Given, default="", metavar="FILE", help="the hospital's list of heads"
+    )
+    verify.add_argument(
+        "--allowed-signers", action=_Given, default="", metavar="FILE", help="whom the reader trusts"
+    )
+    verify.add_argument("--revoked", action=_Given, default="", metavar="FILE", help="revocation list (KRL)")
 
     show = commands.add_parser("show", help="one entry in words")
     show.set_defaults(action="show")
@@ -73,7 +93,9 @@ def parser() -> ArgumentParser:
         command.add_argument("entry", help="its folder, number or run id")
         command.add_argument("--site", default="self")
     for command in (run, show, countersign):
-        command.add_argument("--ledger", default="", metavar="DIR", help="instead of the site's own")
+        command.add_argument(
+            "--ledger", action=_Given, default="", metavar="DIR", help="instead of the site's own"
+        )
     for command in (runbooks, run, verify, show, countersign):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
         command.add_argument(
@@ -83,8 +105,8 @@ def parser() -> ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 500:
-        raise ValueError
+    if not text.isdecimal() or not 1 <= int(text) <= 500:
+        raise ArgumentTypeError(f"takes a number from 1 to 500, not '{text[:40]}'")
     return int(text)
 
 

@@ -75,7 +75,7 @@ def command(
     done = subprocess.run(list(arguments), input=data, capture_output=True, **options)  # type: ignore[call-overload]
     if done.returncode not in codes:
         raise RuntimeError(
-            f"{' '.join(arguments)[:200]} ended with {done.returncode}: {done.stderr[-500:]!r}"
+            f"{' '.join(arguments)[:200]} ended with {done.returncode}: {(done.stdout + done.stderr)[-1500:]!r}"
         )
     return bytes(done.stdout)
 

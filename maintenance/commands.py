@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -18,6 +19,7 @@ from maintenance.record import Finding, Record
 
 _SEVERITIES = ("critical", "warning", "advice")
 _SHOWN_FINDINGS = 12
+_PUBLIC_KEY = re.compile(rb"(ssh|ecdsa|sk)-[\w@.-]+ AAAA")
 
 
 def list_runbooks(args: Namespace) -> int:
@@ -88,7 +90,7 @@ def run_runbook(args: Namespace) -> int:
     return 0 if made.outcome == "succeeded" else 1
 
 
-def _print_outcome(made: Record, entry: Path, documents: list[Path]) -> None:
+def _print_outcome(made: Record, entry: Path, documents: list[Path], shown: int = _SHOWN_FINDINGS) -> None:
     print(f"{made.runbook.name} on {made.site}: {made.outcome} ({made.outcome_reason})")
     counts = made.verdict_counts()
     if counts:
@@ -100,10 +102,10 @@ def _print_outcome(made: Record, entry: Path, documents: list[Path]) -> None:
         if item.verdict in ("fail", "partial")
     ]
     bad.sort(key=lambda pair: _SEVERITIES.index(pair[1].severity))
-    for host, item in bad[:_SHOWN_FINDINGS]:
+    for host, item in bad[:shown]:
         print("  " + _finding_line(host, item))
-    if len(bad) > _SHOWN_FINDINGS:
-        print(f"  … and {len(bad) - _SHOWN_FINDINGS} more: ./runner.py show {entry}")
+    if len(bad) > shown:
+        print(f"  … and {len(bad) - shown} more: ./runner.py show {entry}")
     print(f"record    {entry / 'record.json'}")
     for path in documents:
         print(f"document  {path}")
@@ -117,7 +119,7 @@ def _finding_line(host: str, item: Finding) -> str:
 def verify(args: Namespace) -> int:
     """Verify a ledger: exit 0 sound, 4 not."""
     path = Path(args.ledger).resolve() if args.ledger else site.load(args.site).ledger
-    revoked = Path(args.revoked) if args.revoked else None
+    revoked = _revocation_list(args.revoked) if args.revoked else None
     signers = Path(args.allowed_signers) if args.allowed_signers else None
     heads = Path(args.heads) if args.heads else None
     report = verification.verify(path, heads=heads, signers=signers, revoked=revoked)
@@ -148,13 +150,29 @@ def verify(args: Namespace) -> int:
             f"note   {name}: open without a close: the run is under way, or it died and the next run will say so"
         )
     for text in report.late:
-        print(f"note   {text}: made offline, or back-dated; ask which")
+        print(f"note   {text}")
     for text in report.blind_spots():
         print(f"note   not visible from here: {text}")
     against = f", {report.heads} heads of the hospital" if report.heads is not None else ""
     result = "sound" if report.sound else f"NOT sound, {len(report.faults)} faults"
     print(f"{result}: {report.entries} entries, {report.receipts} receipts{against} in {path}")
     return 0 if report.sound else VerificationError.exit_code
+
+
+def _revocation_list(name: str) -> Path:
+    """The file, if it is one: with any other ssh-keygen would call every signature bad."""
+    path = Path(name)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CallError(f"the revocation list {path} cannot be read: {error.strerror}") from None
+    lines = [line.strip() for line in data.splitlines()]
+    keys = [line for line in lines if line and not line.startswith(b"#")]
+    if not data.startswith(b"SSHKRL\n\0") and not (keys and all(map(_PUBLIC_KEY.match, keys))):
+        raise CallError(
+            f"{path} is not a revocation list: neither of ssh-keygen -k, nor public keys, one a line"
+        )
+    return path
 
 
 def show(args: Namespace) -> int:
@@ -181,7 +199,7 @@ def show(args: Namespace) -> int:
         state = "reached" if host.reached else "NOT reached"
         print(f"host      {host.name}: {state}, ok {host.ok}, changed {host.changed}, failed {host.failed}")
     documents = sorted((entry.path / "documents").glob("*")) if (entry.path / "documents").is_dir() else []
-    _print_outcome(made, entry.path, documents)
+    _print_outcome(made, entry.path, documents, shown=sys.maxsize)
     return 0
 
 

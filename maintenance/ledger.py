@@ -53,17 +53,17 @@ class Entry:
 
     def manifest_bytes(self) -> bytes:
         """The signed bytes."""
-        return (self.path / "MANIFEST").read_bytes()
+        return manifest.read_regular(self.path / "MANIFEST")
 
     def signature(self) -> bytes:
         """The SSHSIG over them."""
-        return (self.path / "MANIFEST.sig").read_bytes()
+        return manifest.read_regular(self.path / "MANIFEST.sig")
 
 
 def entries(ledger: Path) -> list[Entry]:
     """The entries by sequence and name; folders that are no entries are left out (verification names them)."""
     found = []
-    with contextlib.suppress(FileNotFoundError), os.scandir(ledger) as listing:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(ledger) as listing:
         for item in listing:
             match = manifest.FOLDER.fullmatch(item.name)
             if match:

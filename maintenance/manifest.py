@@ -5,9 +5,13 @@ Nothing here is canonicalised: what is stored is what is signed, and coreutils c
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import re
+import stat
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 TITLE = "# maintenance-record-manifest v1"
@@ -24,11 +28,12 @@ KINDS = (
     "checkpoint",
     "unrecorded",
 )
-FOLDER = re.compile(r"(?P<seq>\d{6})-(?P<kind>[a-z]+)-(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)")
+FOLDER = re.compile(r"(?P<seq>[0-9]{6})-(?P<kind>[a-z]+)-(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)")
 LEGAL_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<path>.+)")
 _FIELDS = ("site", "seq", "kind", "run", "signer", "time")
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", re.ASCII)
+_WORDS = {"site": r"[A-Za-z0-9._-]+", "run": r"[A-Za-z0-9._-]+", "signer": r"[A-Za-z0-9@._+-]+"}
 
 
 class ManifestError(ValueError):
@@ -82,10 +87,18 @@ def parse(data: bytes) -> Manifest:
     if len(header) != len(_FIELDS):
         raise ManifestError("the header is cut short")
     if not re.fullmatch(r"[1-9]\d{0,5}", header["seq"]):
-        raise ManifestError(f"its sequence number is not one: '{header['seq']}'")
-    if not _TIME.fullmatch(header["time"]):
-        raise ManifestError(f"its time is not RFC 3339 UTC: '{header['time']}'")
+        raise ManifestError(f"its sequence number is not one: {header['seq'][:80]!a}")
+    if not is_instant(header["time"]):
+        raise ManifestError(f"its time is not RFC 3339 UTC: {header['time'][:80]!a}")
+    for (
+        field,
+        form,
+    ) in _WORDS.items():  # a signer with a space or a comma could fit a pattern that names nobody
+        if not re.fullmatch(form, header[field]):
+            raise ManifestError(f"its {field} is no name: {header[field][:80]!a}")
     previous, files = _checksums(lines[1 + len(_FIELDS) : -1])
+    if not files:
+        raise ManifestError("it lists no file")
     return Manifest(
         site=header["site"],
         seq=int(header["seq"]),
@@ -105,18 +118,35 @@ def _checksums(lines: list[str]) -> tuple[tuple[str, str] | None, dict[str, str]
     for number, line in enumerate(lines):
         match = _LINE.fullmatch(line)
         if not match:
-            raise ManifestError(f"this is not a checksum line: '{line[:80]}'")
+            raise ManifestError(f"this is not a checksum line: {line[:80]!a}")
         path, digest = match["path"], match["digest"]
         link = re.fullmatch(r"\.\./(\d{6}-[a-z]+-[A-Za-z0-9._-]+)/MANIFEST", path)
         if link and number == 0:
             previous = (link[1], digest)
         elif not LEGAL_PATH.fullmatch(path):
-            raise ManifestError(f"it names a path that no entry may hold: '{path[:80]}'")
+            raise ManifestError(f"it names a path that no entry may hold: {path[:80]!a}")
         elif path in files:
             raise ManifestError(f"it names a file twice: '{path}'")
         else:
             files[path] = digest
     return previous, files
+
+
+def is_instant(text: str) -> bool:
+    """Whether it is an instant of the calendar, RFC 3339 UTC in whole seconds."""
+    try:
+        return bool(_TIME.fullmatch(text) and datetime.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file; OSError for anything else, such as a pipe, which could keep a reader for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor, no path)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return file.read()
 
 
 def sha256_file(path: Path) -> str:

@@ -43,11 +43,14 @@ from maintenance.record import (
     to_bytes,
     vocabulary,
 )
-from maintenance.redaction import SECRET_NAME, Redactor
+from maintenance.redaction import Redactor
 from maintenance.signing import Signer
 from maintenance.site import Site
 from maintenance.witness import WitnessError, bring_up_to_date
 
+_CLOSE_WAIT = (
+    3600  # seconds: another run may hold the ledger while its witness is slow; a record is worth waiting for
+)
 _CHECKED_BEFORE_A_RUN = 20  # newest entries; the whole ledger is what `verify` is for
 
 
@@ -123,9 +126,9 @@ def _prepare(call: Call) -> _Run:
         file.write(site.allowed_signers())
         file.flush()
         site.check_signer_allowed(signer, Path(file.name))
-    vault = site.settings.vault_password_file or os.environ.get("ANSIBLE_VAULT_PASSWORD_FILE", "")
+    vault = site.vault_password_file
     plan = inventory.read(site.folder, book.hosts, call.limit, vault)
-    given = [str(value) for name, value in call.extra_vars.items() if SECRET_NAME.search(name)]
+    given = inventory.secret_values(call.extra_vars)
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     return _Run(
         call=call,
@@ -242,7 +245,7 @@ def _request(prepared: _Run) -> execution.Request:
         limit=call.limit,
         forks=call.forks,
         extra_vars=extra,
-        vault_password_file=call.site.settings.vault_password_file,
+        vault_password_file=call.site.vault_password_file,
     )
 
 
@@ -291,15 +294,16 @@ def _close(
     try:
         with (
             tempfile.TemporaryDirectory(prefix="maintenance-close-") as folder,
-            ledger.locked(prepared.ledger, prepared.call.site.name) as book,
+            ledger.locked(prepared.ledger, prepared.call.site.name, wait_seconds=_CLOSE_WAIT) as book,
         ):
             record, files = _files(prepared, journal, result, refused, book, Path(folder), progress)
             entry = book.append("close", prepared.name, files, signer=prepared.signer)
             journal.remove()
-            _witness(prepared, book, progress, needed=False)
-    except (OSError, RefusedError) as error:
-        if isinstance(error, RefusedError) and "secret" in str(error):
-            raise
+            try:
+                _witness(prepared, book, progress, needed=False)
+            except OSError as error:  # the entry is in the chain; its receipt comes with the next run
+                prepared.notes.append(f"the witness's receipt could not be kept: {error}")
+    except Exception as error:  # whatever it was, the hosts were touched and what is known of it must be kept
         raise _rescue(prepared, files, error) from error
     documents = [entry.path / path for path in files if path.startswith("documents/")]
     return Outcome(record, entry.path, documents, prepared.notes)
@@ -314,7 +318,35 @@ def _files(
     folder: Path,
     progress: Progress,
 ) -> tuple[Record, dict[str, bytes | Path]]:
-    """Everything that the close holds, checked for known secrets."""
+    """Everything that the close holds, checked for known secrets. Where one still stands somewhere, the record says
+    so and holds the outcome alone: hosts were touched, so there is always a record."""
+    try:
+        return _whole(prepared, journal, result, refused, book, folder, progress)
+    except RefusedError as error:
+        prepared.notes.append(f"{error}; the record holds its outcome alone")
+        bare = execution.Result(
+            rc=result.rc,
+            cancelled=result.cancelled,
+            problem=f"steps and findings were withheld: {error}",
+            stats={host: counts for host, counts in result.stats.items() if host in prepared.plan.hosts},
+            answered=result.answered,
+            events=result.events,
+        )
+        record = build.build_record(bare, _meta(prepared, bare, refused, []))
+        files: dict[str, bytes | Path] = {"record.json": to_bytes(record)}
+        prepared.redactor.check(to_bytes(record), "record.json", vocabulary)
+        return record, files
+
+
+def _whole(
+    prepared: _Run,
+    journal: Journal,
+    result: execution.Result,
+    refused: str,
+    book: Book,
+    folder: Path,
+    progress: Progress,
+) -> tuple[Record, dict[str, bytes | Path]]:
     files: dict[str, bytes | Path] = {}
     attachments = []
     for host, snapshots in sorted(result.snapshots.items()):
@@ -392,7 +424,10 @@ def _meta(prepared: _Run, result: execution.Result, refused: str, attachments: l
             opened=prepared.opened,
             closed=finished,
         ),
-        hosts=prepared.plan.hosts,
+        hosts={
+            name: [prepared.redactor.text(group) for group in groups]
+            for name, groups in prepared.plan.hosts.items()
+        },
         redaction=Redaction(
             policy_sha256=redaction.POLICY_SHA256, hits=dict(sorted(prepared.redactor.hits.items()))
         ),
@@ -414,6 +449,11 @@ def _meta(prepared: _Run, result: execution.Result, refused: str, attachments: l
 
 def _rescue(prepared: _Run, files: dict[str, bytes | Path], error: Exception) -> MaintenanceError:
     """The record could not be stored: put its bytes where there is room, and say where."""
+    if not files:
+        return MaintenanceError(
+            f"the run ended but its record could not be made ({type(error).__name__}: {error}); "
+            f"its open and its events stay in {prepared.ledger} and the next run closes it as abandoned"
+        )
     for parent in (Path.home(), Path(tempfile.gettempdir()), Path("/dev/shm")):  # noqa: S108  (last resort)
         try:
             folder = Path(tempfile.mkdtemp(prefix=f"maintenance-rescue-{prepared.name}-", dir=parent))

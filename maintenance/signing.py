@@ -6,6 +6,7 @@ anything else (other key types, certificates, odd armour) is put to ssh-keygen i
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import io
 import os
@@ -26,6 +27,9 @@ from maintenance.errors import CallError, RefusedError
 
 _ARMOUR = re.compile(
     rb"-----BEGIN SSH SIGNATURE-----\n(?:[A-Za-z0-9+/]{1,76}\n)*[A-Za-z0-9+/]{1,76}={0,2}\n-----END SSH SIGNATURE-----\n?"
+)
+_NAMED = re.compile(
+    r"""(?i)(?P<principals>"[^"]*"|[^\s#"]\S*)[ \t]+(?:\S*,)?namespaces="(?P<namespaces>[^"]*)\""""
 )
 
 
@@ -124,6 +128,28 @@ class Signers:
             if [line.key_type, line.base64_key] == wanted and _namespace_fits(line, namespace)
         ]
 
+    def principals_named_for(self, namespace: str) -> list[str]:
+        """Principals whose own line names this namespace. ssh-keygen says later whether the line is one."""
+        try:
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return []
+        named: dict[str, None] = {}
+        for line in text.split("\n"):
+            match = _NAMED.match(line)
+            if match and namespace in match["namespaces"].split(","):
+                named |= dict.fromkeys(match["principals"].strip('"').split(","))
+        return [name for name in named if name and not name.startswith("!")]
+
+    @cached_property
+    def _sure_lines(self) -> list[AllowedSigner]:
+        """Lines up to the first that this parser does not understand: from there on ssh-keygen is asked."""
+        sure: list[AllowedSigner] = []
+        with contextlib.suppress(OSError, ValueError, NotImplementedError, IndexError):
+            for line in self.path.read_bytes().decode().split("\n"):
+                sure += load_allowed_signers_file(io.StringIO(line))
+        return sure
+
     def verify(self, data: bytes, signature: bytes, principal: str, namespace: str, when: str) -> None:
         """Raises SignatureError unless `ssh-keygen -Y verify` with this file would accept.
 
@@ -149,7 +175,7 @@ class Signers:
         wanted = key.openssh_str().split()[:2]
         if wanted[0] != "ssh-ed25519":  # ssh-keygen has rules on RSA sizes and other types: let it judge them
             return None
-        for line in self.lines:
+        for line in self._sure_lines:
             if (
                 [line.key_type, line.base64_key] == wanted
                 and _principal_fits(line, principal)

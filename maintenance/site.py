@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import socket
 import sys
 from pathlib import Path
@@ -79,6 +80,14 @@ class Site:
         """The revocation list, where there is one."""
         path = self.folder / self.settings.revoked
         return path if path.is_file() else None
+
+    @property
+    def vault_password_file(self) -> str:
+        """Where the vault's password is: what site.yml names, beside it; or what the user's environment does."""
+        if self.settings.vault_password_file:
+            return str((self.folder / Path(self.settings.vault_password_file).expanduser()).resolve())
+        named = os.environ.get("ANSIBLE_VAULT_PASSWORD_FILE", "")
+        return str(Path(named).expanduser().resolve()) if named else ""
 
     def signer(self) -> tuple[Signer, bool]:
         """The engineer's key, and whether it was issued by this command itself; raises CallError where there is none."""

@@ -23,10 +23,12 @@ from maintenance.signing import SignatureError, Signers
 
 RECEIPT_NAMESPACE = "maintenance-receipt"
 _RECEIPT = re.compile(
-    r"maintenance-receipt v1\nsite (?P<site>[^\n]+)\nseq (?P<seq>\d+)\nsha256 (?P<sha256>[0-9a-f]{64})\n"
-    r"time (?P<time>\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z)\n"
+    r"maintenance-receipt v1\nsite (?P<site>[A-Za-z0-9._-]+)\nseq (?P<seq>[1-9][0-9]{0,5})\n"
+    r"sha256 (?P<sha256>[0-9a-f]{64})\ntime (?P<time>[0-9TZ:-]+)\n"
 )
 _LATE_SECONDS = 24 * 3600  # work without a line to the witness is legitimate; more than a day is worth a look
+_CLOCK_SECONDS = 600  # by which the hospital's clock and the vendor's may differ without a word
+_ROUNDS = 5  # of a verification that found faults while runs went on writing
 _KNOWN_BESIDE = re.compile(r"\.lock|\.tmp-.*|\.run-.*|receipts|verify\.sh")
 
 
@@ -50,11 +52,11 @@ class Report:
     entries: int = 0
     faults: list[Fault] = field(default_factory=list)
     unclosed: list[str] = field(default_factory=list)
-    late: list[str] = field(
-        default_factory=list
-    )  # entries that the hospital saw long after the time they state
+    late: list[str] = field(default_factory=list)  # entries whose time is worth a question
     receipts: int = 0
     heads: int | None = None
+    unheld: list[str] = field(default_factory=list)  # entries that the hospital's list does not hold
+    own_signers: bool = True  # the reader named no list of his own
     newest: str = ""
 
     @property
@@ -65,10 +67,12 @@ class Report:
     def blind_spots(self) -> list[str]:
         """What cannot be seen from here, in plain words."""
         if self.heads is not None:
-            return []
+            return [f"{name}: not delivered yet, or made after the list was copied" for name in self.unheld]
+        own = "whose keys count: the ledger's own list did, and an engineer can extend it: verify --allowed-signers FILE"
         return [
             "a truncated tail, a chain signed anew by the vendor's own key, and a back-dated entry show only "
-            "against the hospital's list: verify --heads FILE"
+            "against the hospital's list: verify --heads FILE",
+            *([own] if self.own_signers else []),
         ]
 
 
@@ -92,23 +96,26 @@ def receipt_text(site: str, seq: int, sha256: str, time: str) -> bytes:
 def parse_receipt(text: bytes, signature: bytes) -> Receipt:
     """Read a receipt's text; raises ValueError where it is not one."""
     match = _RECEIPT.fullmatch(text.decode("ascii", errors="replace"))
-    if not match:
+    if not match or not manifest.is_instant(match["time"]):
         raise ValueError("it is not a receipt")
     return Receipt(match["site"], int(match["seq"]), match["sha256"], match["time"], text, signature)
 
 
 def read_heads(path: Path) -> dict[int, tuple[str, str]]:
-    """The hospital's list: sequence -> (sha256 of MANIFEST, time); raises CallError where it is malformed."""
+    """The hospital's list: sequence -> (sha256 of MANIFEST, time), from the first on without a gap; raises CallError
+    where it is malformed, for what is not whole says nothing about what is missing."""
     heads: dict[int, tuple[str, str]] = {}
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CallError(f"the heads {path} cannot be read: {error}") from None
     for number, line in enumerate(lines, start=1):
-        match = re.fullmatch(r"(\d+) ([0-9a-f]{64})(?: (\S+))?", line.strip())
-        if not match:
-            raise CallError(f"{path}:{number} is not 'SEQ SHA256 TIME': '{line[:60]}'")
-        heads[int(match[1])] = (match[2], match[3] or "")
+        match = re.fullmatch(r"([1-9][0-9]{0,5}) ([0-9a-f]{64}) (\S+)", line)
+        if not match or not manifest.is_instant(match[3]):
+            raise CallError(f"{path}:{number} is not 'SEQ SHA256 TIME': {line[:60]!a}")
+        if int(match[1]) != number:
+            raise CallError(f"{path}:{number} is about entry {match[1]}: the hospital's list has no gaps")
+        heads[number] = (match[2], match[3])
     return heads
 
 
@@ -125,9 +132,35 @@ def verify(
 
     signers: the allowed_signers that the reader trusts; by default the ledger's own, which its genesis brings and
     a later entry, signed by an allowed key, may replace.
+
+    A ledger that a run adds to meanwhile is looked at again: what moved under the reader's eyes is no fault.
     """
+    for _ in range(_ROUNDS):
+        before = _present(ledger)
+        report = _verify(ledger, heads, signers, revoked, last, progress)
+        if report.sound or _present(ledger) == before:
+            break
+    return report
+
+
+def _present(ledger: Path) -> list[str]:
+    """The names of entries and of receipts that wait."""
+    waiting = ledger / store.RECEIPTS
+    names = [path.name for path in waiting.iterdir()] if waiting.is_dir() else []
+    return [*(entry.folder for entry in store.entries(ledger)), *sorted(names)]
+
+
+def _verify(
+    ledger: Path,
+    heads: Path | None,
+    signers: Path | None,
+    revoked: Path | None,
+    last: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> Report:
     listed = store.entries(ledger)
     report = Report(ledger, entries=len(listed), newest=listed[-1].folder if listed else "")
+    report.own_signers = signers is None
     if not listed:
         raise CallError(f"{ledger} is not a ledger: it holds no entries")
     report.faults += _names(ledger, listed)
@@ -149,6 +182,7 @@ def verify(
     report.unclosed = [entry.folder for entry in listed if entry.kind == "open" and entry.name not in closed]
     if heads:
         report.faults += _against_heads(checker.digests, known_heads, listed)
+        report.unheld = [entry.folder for entry in listed if entry.seq not in known_heads]
     return report
 
 
@@ -160,6 +194,8 @@ def _names(ledger: Path, listed: list[Entry]) -> Iterator[Fault]:
             yield Fault(
                 entry.folder, f"the kind '{entry.kind}' does not exist", "The folder was added or renamed."
             )
+        if entry.kind == "genesis" and entry.seq != 1:
+            yield Fault(entry.folder, "a ledger has one genesis only", "Another ledger was begun in it.")
         if entry.seq != expected:
             if entry.seq > expected:
                 missing = f"{expected:06d}" + (f" to {entry.seq - 1:06d}" if entry.seq - expected > 1 else "")
@@ -176,11 +212,25 @@ def _names(ledger: Path, listed: list[Entry]) -> Iterator[Fault]:
             listed[0].folder, "the first entry is no genesis", "The beginning of the ledger is missing."
         )
     names = {entry.folder for entry in listed}
-    for item in sorted(path.name for path in ledger.iterdir()):
+    for path in sorted(ledger.iterdir()):
+        item = path.name
         if item not in names and not _KNOWN_BESIDE.fullmatch(item):
             yield Fault(
-                item[:120], "it is not an entry", "Something was put into the ledger or an entry was renamed."
+                _shown(item),
+                "it is not an entry",
+                "Something was put into the ledger or an entry was renamed.",
             )
+        elif path.is_symlink() or not (path.is_file() or path.is_dir() or item.startswith(".tmp-")):
+            yield Fault(
+                _shown(item),
+                "it is a link or a device",
+                "What it shows can change without a trace.",
+            )
+
+
+def _shown(name: str) -> str:
+    """A name as it may be printed: whoever can put a file into a ledger must not speak to the terminal."""
+    return name[:120] if name.isascii() and name.isprintable() else ascii(name[:120])
 
 
 def _pairs(listed: list[Entry]) -> Iterator[Fault]:
@@ -189,6 +239,12 @@ def _pairs(listed: list[Entry]) -> Iterator[Fault]:
     ended: dict[str, str] = {}
     for entry in listed:
         if entry.kind == "open":
+            if entry.name in opened:
+                yield Fault(
+                    entry.folder,
+                    f"the run was opened already in {opened[entry.name]:06d}",
+                    "A run begins once.",
+                )
             opened[entry.name] = entry.seq
         elif entry.kind in ("close", "abandoned"):
             if entry.name not in opened:
@@ -232,7 +288,9 @@ class _Checker:
         self.previous: Entry | None = None
         self.digests: dict[int, str] = {}
         self.site = listed[0].name
-        self.times: dict[int, tuple[str, str]] = {}  # seq -> (sha256, time) of valid receipts
+        self.listed = listed
+        self.receipts: dict[int, dict[str, str]] = {}  # seq -> sha256 -> earliest time, of valid receipts
+        self.dated = ""  # when the entry before says that it was made
         self.late: list[str] = []
 
     @cached_property
@@ -249,31 +307,40 @@ class _Checker:
 
     def read_receipts(self, report: Report) -> None:
         """Collect the receipts of the chain and those that wait for it, and check each signature."""
-        folders = [entry.path / store.RECEIPTS for entry in store.entries(self.ledger)]
+        folders = [entry.path / store.RECEIPTS for entry in self.listed]
         for folder in [*folders, self.ledger / store.RECEIPTS]:
-            if not folder.is_dir():
+            if not folder.is_dir() or folder.is_symlink():
                 continue
-            for text in sorted(folder.glob("*.receipt")):
-                where = str(text.relative_to(self.ledger))
+            for text in sorted(folder.rglob("*.receipt")):
+                where = _shown(str(text.relative_to(self.ledger)))
                 try:
                     receipt = parse_receipt(
-                        text.read_bytes(), text.with_name(text.name + ".sig").read_bytes()
+                        manifest.read_regular(text),
+                        manifest.read_regular(text.with_name(text.name + ".sig")),
                     )
                     self._check_receipt(receipt)
                 except (OSError, ValueError, SignatureError) as error:
                     report.faults.append(
                         Fault(
                             where,
-                            f"the receipt does not hold ({error})",
+                            f"the receipt does not hold ({_shown(str(error))})",
                             "The hospital did not give it like this.",
                         )
                     )
                     continue
                 # The earliest counts: a countersignature months later says nothing new about when it was signed.
-                known = self.times.get(receipt.seq)
-                if known is None or receipt.time < known[1] or known[0] != receipt.sha256:
-                    self.times[receipt.seq] = (receipt.sha256, receipt.time)
+                known = self.receipts.setdefault(receipt.seq, {})
+                known[receipt.sha256] = min(receipt.time, known.get(receipt.sha256, receipt.time))
                 report.receipts += 1
+        present = {entry.seq for entry in self.listed}
+        for seq in sorted(self.receipts.keys() - present):
+            report.faults.append(
+                Fault(
+                    f"{seq:06d}",
+                    "the hospital gave a receipt for it, the ledger lacks it",
+                    "The end of the ledger was cut off, or this is not the whole ledger.",
+                )
+            )
 
     def _check_receipt(self, receipt: Receipt) -> None:
         """Any key that some allowed_signers of the ledger lets sign receipts will do."""
@@ -281,11 +348,8 @@ class _Checker:
             raise ValueError(f"it is for the site {receipt.site}")
         problem: SignatureError | None = None
         for signers in self._receipt_signers:
-            for line in signers.lines:
-                principal = line.principals.split(",")[0]
-                # Its own line must say so: a line without namespaces would let an engineer receipt himself.
-                if RECEIPT_NAMESPACE not in (line.options or {}).get("namespaces", "").split(","):
-                    continue
+            # Its own line must say so: a line without namespaces would let an engineer receipt himself.
+            for principal in signers.principals_named_for(RECEIPT_NAMESPACE):
                 try:
                     signers.verify(
                         receipt.text, receipt.signature, principal, RECEIPT_NAMESPACE, receipt.time
@@ -297,7 +361,7 @@ class _Checker:
 
     def _take_signers(self, entry: Entry) -> None:
         own = entry.path / "allowed_signers"
-        if self.trusted is None and own.is_file():
+        if self.trusted is None and own.is_file() and not own.is_symlink():
             self.signers = Signers(own, self.revoked)
 
     def entry(self, entry: Entry, *, first: bool) -> list[Fault]:
@@ -358,26 +422,42 @@ class _Checker:
                 entry.folder, "there is no allowed_signers to check it by", "Nobody can say who signed."
             )
             return
-        known = self.times.get(entry.seq)
-        if known and known[0] != self.digests[entry.seq]:
+        receipts = self.receipts.get(entry.seq, {})
+        seen = receipts.get(self.digests[entry.seq], "")
+        if len(receipts) > bool(seen):
             yield Fault(
                 entry.folder,
                 "its MANIFEST is not the one in the hospital's receipt",
                 "The entry was written anew after the hospital had seen it.",
             )
-            known = None
-        if known and _seconds(known[1]) - _seconds(parsed.time) > _LATE_SECONDS:
-            self.late.append(f"{entry.folder}: states {parsed.time}, the hospital saw it at {known[1]}")
+        self._times(entry, parsed, seen)
         try:
-            self.signers.verify(
-                data, signature, parsed.signer, manifest.NAMESPACE, known[1] if known else parsed.time
-            )
+            self.signers.verify(data, signature, parsed.signer, manifest.NAMESPACE, seen or parsed.time)
         except SignatureError as error:
             yield Fault(
                 entry.folder,
                 f"the signature of {parsed.signer} does not hold ({error})",
                 "The MANIFEST was changed, or was signed by a key that is not (or no longer) allowed to.",
             )
+
+    def _times(self, entry: Entry, parsed: Manifest, seen: str) -> None:
+        """Note a time that only a clock that was set, or a forger, explains."""
+        late = _seconds(seen) - _seconds(parsed.time) if seen else 0
+        if late > _LATE_SECONDS:
+            self.late.append(
+                f"{entry.folder}: states {parsed.time}, the hospital saw it at {seen}: "
+                "made offline, or back-dated; ask which"
+            )
+        elif late < -_CLOCK_SECONDS:
+            self.late.append(
+                f"{entry.folder}: states {parsed.time}, the hospital saw it before, at {seen}: a clock is wrong"
+            )
+        elif parsed.time < self.dated:
+            self.late.append(
+                f"{entry.folder}: states {parsed.time}, the entry before it {self.dated}: "
+                "a clock was set, or it is back-dated"
+            )
+        self.dated = parsed.time
 
 
 def _seconds(time: str) -> float:
@@ -394,27 +474,42 @@ def _digest_or_none(entry: Entry) -> str | None:
 def _files(entry: Entry, parsed: Manifest) -> Iterator[Fault]:
     """The files of the folder are those that are listed, with these bytes, and nothing else."""
     present = set()
+    unread: list[OSError] = []
     if entry.path.is_symlink():
         yield Fault(entry.folder, "it is a link, not a folder", "It was put there later.")
-    for folder, folders, names in os.walk(entry.path):
+    for folder, folders, names in os.walk(entry.path, onerror=unread.append):
         if not folders and not names:
             empty = str(Path(folder).relative_to(entry.path))
-            yield Fault(entry.folder, f"{empty[:120]} is an empty folder", "It was added later.")
+            yield Fault(entry.folder, f"{_shown(empty)} is an empty folder", "It was added later.")
         for name in [*names, *(item for item in folders if (Path(folder) / item).is_symlink())]:
             path = Path(folder) / name
             relative = str(path.relative_to(entry.path))
             if path.is_symlink() or not path.is_file():
                 yield Fault(
-                    entry.folder, f"{relative[:120]} is not a regular file", "It was put there later."
+                    entry.folder, f"{_shown(relative)} is not a regular file", "It was put there later."
                 )
             elif relative not in ("MANIFEST", "MANIFEST.sig"):
                 present.add(relative)
     for relative in sorted(present - parsed.files.keys()):
         yield Fault(
-            entry.folder, f"{relative[:120]!a} is not listed in its MANIFEST", "The file was added later."
+            entry.folder, f"{_shown(relative)} is not listed in its MANIFEST", "The file was added later."
+        )
+    for error in unread:
+        yield Fault(
+            entry.folder,
+            f"{_shown(Path(error.filename or '').name)} cannot be read ({error.strerror})",
+            "Nobody can say what is in it.",
         )
     for relative, digest in sorted(parsed.files.items()):
         if relative not in present:
             yield Fault(entry.folder, f"{relative} is missing", "The file was deleted.")
-        elif manifest.sha256_file(entry.path / relative) != digest:
+            continue
+        try:
+            same = manifest.sha256_file(entry.path / relative) == digest
+        except OSError as error:
+            yield Fault(
+                entry.folder, f"{relative} cannot be read ({error.strerror})", "Nobody can say what is in it."
+            )
+            continue
+        if not same:
             yield Fault(entry.folder, f"{relative} is not the file that was signed", "The file was changed.")

@@ -34,7 +34,16 @@ def site(tmp_path: Path) -> Iterator[Path]:
         (["run", "inspect", "--site", "nowhere"], "there is no site 'nowhere'; there are: "),
         (["run", "../inspect", "--site", "self"], "there is no runbook"),
         (["run", "inspect", "--site", "../lab"], "there is no site"),
-        (["run", "inspect", "--site", "self", "--limit", "nobody"], "no host of "),
+        (
+            ["run", "inspect", "--site", "self", "--limit", "nobody"],
+            "fits 'nobody'; its hosts are: localhost",
+        ),
+        (
+            ["run", "inspect", "--site", "self", "--limit", "localhost,nobody"],
+            "fits 'nobody'; its hosts are: ",
+        ),
+        (["run", "inspect", "--site", "self", "--limit", "["], "fits '['; its hosts are: localhost"),
+        (["run", "configure_witness", "--site", "self", "--reason", "x"], "the runbook's group witness; its"),
         (["run", "inspect", "--site", "self", "--set", "nonsense=1"], "has no variable 'nonsense'; it has: "),
         (["run", "inspect", "--site", "self", "--set", "nonsense"], "--set takes NAME=VALUE"),
         (["run", "inspect", "--site", "self", "--set", "inspection_limits=12"], "inspection_limits"),
@@ -43,6 +52,12 @@ def site(tmp_path: Path) -> Iterator[Path]:
             "/nonexistent.yml cannot be read",
         ),
         (["verify", "/nonexistent"], "/nonexistent is not a ledger"),
+        (["verify", "/etc/passwd"], "/etc/passwd is not a ledger"),
+        (
+            ["verify", "--revoked", "/etc/passwd/krl"],
+            "the revocation list /etc/passwd/krl cannot be read: Not a directory",
+        ),
+        (["verify", "--revoked", "/etc/passwd"], "/etc/passwd is not a revocation list"),
         (["show", "99", "--ledger", "/nonexistent"], "no single entry '99'"),
     ],
 )
@@ -56,13 +71,25 @@ def test_one_clear_line_and_exit_2(runner: Runner, tmp_path: Path, arguments: li
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [[], ["run"], ["run", "inspect"], ["nonsense"], ["run", "inspect", "--site", "self", "--forks", "0"]],
+    ("arguments", "said"),
+    [
+        ([], "required: COMMAND"),
+        (["run"], "required: runbook, --site"),
+        (["run", "inspect"], "required: --site"),
+        (["nonsense"], "invalid choice: 'nonsense'"),
+        (
+            ["run", "inspect", "--site", "self", "--forks", "0"],
+            "--forks: takes a number from 1 to 500, not '0'",
+        ),
+        (["run", "inspect", "--site", "self", "--limit", ""], "--limit: must not be empty"),
+        (["run", "inspect", "--site", "self", "--offline", " "], "--offline: must not be empty"),
+    ],
 )
-def test_a_wrong_call_exits_2_with_the_usage(runner: Runner, arguments: list[str]) -> None:
+def test_a_wrong_call_exits_2_with_the_usage(runner: Runner, arguments: list[str], said: str) -> None:
     done = runner(*arguments)
     assert done.code == 2
     assert done.err.startswith("usage: ")
+    assert said in done.err
 
 
 @pytest.mark.parametrize(

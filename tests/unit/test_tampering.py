@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from maintenance import ledger, manifest, verification
+from maintenance.errors import CallError
 from maintenance.signing import Signer, make_key
 
 FIRST, TAMPERED, LAST = 2, 4, 7
@@ -300,3 +301,60 @@ def test_a_key_cannot_allow_itself(chain: Chain) -> None:
     with ledger.locked(chain.path, "s") as book:
         book.append("entry", "allowed-signers", {"allowed_signers": more.encode()}, signer=chain.other)
     assert not verification.verify(chain.path).sound
+
+
+def test_what_cannot_be_read_is_a_fault_and_no_crash(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(manifest, "sha256_file", unreadable)
+    faults = verification.verify(chain.path).faults
+    assert any("record.json cannot be read (Permission denied)" in fault.what for fault in faults)
+
+
+def test_a_hostile_name_does_not_speak_to_the_terminal(chain: Chain) -> None:
+    (chain.path / "\x1b[2J\udcff").mkdir()
+    (chain.entry(3) / "\x1b[2J").symlink_to("/dev/null")
+    assert all(
+        str(fault).isascii() and str(fault).isprintable() for fault in verification.verify(chain.path).faults
+    )
+
+
+@pytest.mark.parametrize("damage", ["2 ", "x", "gap", "zone", "0" * 5000 + " "])
+def test_a_list_of_heads_that_is_not_whole_is_refused(chain: Chain, damage: str) -> None:
+    lines = chain.heads.read_text().splitlines(keepends=True)
+    if damage == "gap":
+        del lines[2]
+    elif damage == "zone":
+        lines[2] = lines[2].replace("Z", "+08:00")
+    else:
+        lines[2] = damage + lines[2]
+    chain.heads.write_text("".join(lines))
+    with pytest.raises(CallError, match="heads:3"):
+        verification.verify(chain.path, heads=chain.heads)
+
+
+def test_what_the_hospitals_list_does_not_hold_yet_is_said(chain: Chain) -> None:
+    made = chain.append(chain.signer)
+    report = verification.verify(chain.path, heads=chain.heads)
+    assert report.sound
+    assert report.blind_spots() == [f"{made.folder}: not delivered yet, or made after the list was copied"]
+
+
+def test_a_ledger_that_grows_while_it_is_verified_stays_sound(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = ledger.entries
+    chain.receipt(7, "2026-11-22T13:00:00Z")
+
+    def grow(path: Path) -> list[ledger.Entry]:
+        found = listing(path)
+        if len(found) < 10:
+            monkeypatch.setattr(ledger, "entries", listing)
+            chain.append(chain.signer)
+            monkeypatch.setattr(ledger, "entries", grow)
+        return found
+
+    monkeypatch.setattr(ledger, "entries", grow)
+    report = verification.verify(chain.path)
+    assert report.sound, report.faults

@@ -736,3 +736,171 @@ def test_the_other_verifier_gives_the_same_answer(ledger: Ledger, attack: Callab
     assert verification.verify(ledger.root).sound
     attack(ledger)
     assert not verification.verify(ledger.root).sound
+
+
+def _fifo(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    os.mkfifo(path)
+
+
+def _waiting(ledger: Ledger, key: Path, seq: int, sha256: str, name: str = "") -> None:
+    """A receipt that waits beside the chain."""
+    folder = ledger.root / "receipts"
+    folder.mkdir(exist_ok=True)
+    text, signature = receipt(key, seq, sha256, "2026-11-22T13:30:00Z")
+    (folder / f"{name or seq}.receipt").write_bytes(text)
+    (folder / f"{name or seq}.receipt.sig").write_bytes(signature)
+
+
+def _signed_with(ledger: Ledger, change: Callable[[bytes], bytes]) -> None:
+    """An entry whose MANIFEST was changed before it was signed: what only the holder of a key can make."""
+    made = ledger.manifest
+    ledger.manifest = lambda *given: change(made(*given))  # type: ignore[method-assign]
+    ledger.add("entry", "x")
+
+
+def begin_another_ledger_in_it(ledger: Ledger, keys: dict[str, Path]) -> None:
+    ledger.add("genesis", SITE, {"site.json": "{}\n"})
+
+
+def open_a_run_twice(ledger: Ledger, keys: dict[str, Path]) -> None:
+    ledger.add("open", "20261122T130000Z-inspect")
+
+
+def list_no_file(ledger: Ledger, keys: dict[str, Path]) -> None:
+    _signed_with(ledger, lambda text: b"".join(text.splitlines(keepends=True)[:8]))
+    (ledger.entries[-1] / "record.json").unlink()
+
+
+def sign_as_a_name_that_fits_a_pattern(ledger: Ledger, keys: dict[str, Path]) -> None:
+    signers = f'* namespaces="{RECORD}" {public(keys["engineer"])}\n'
+    ledger.add("entry", "signers", {"allowed_signers": signers})
+    ledger.signer = "the whole hospital,witness"
+    ledger.add("entry", "x")
+
+
+def sign_as_a_name_with_a_nul(ledger: Ledger, keys: dict[str, Path]) -> None:
+    _signed_with(ledger, lambda text: text.replace(b"# signer e", b"# signer \0e"))
+
+
+def state_a_day_that_does_not_exist(ledger: Ledger, keys: dict[str, Path]) -> None:
+    _signed_with(ledger, lambda text: text.replace(b"2026-11-22T", b"2026-02-30T"))
+
+
+def state_an_hour_that_does_not_exist(ledger: Ledger, keys: dict[str, Path]) -> None:
+    _signed_with(ledger, lambda text: text.replace(b"T13:", b"T24:"))
+
+
+def leave_the_last_line_open(ledger: Ledger, keys: dict[str, Path]) -> None:
+    _signed_with(ledger, lambda text: text[:-1])
+
+
+def put_a_pipe_for_a_manifest(ledger: Ledger, keys: dict[str, Path]) -> None:
+    _fifo(ledger.entries[2] / "MANIFEST")
+
+
+def put_a_pipe_for_a_signature(ledger: Ledger, keys: dict[str, Path]) -> None:
+    _fifo(ledger.entries[2] / "MANIFEST.sig")
+
+
+def put_a_pipe_for_the_signers(ledger: Ledger, keys: dict[str, Path]) -> None:
+    _fifo(ledger.entries[0] / "allowed_signers")
+
+
+def put_a_pipe_for_a_receipt(ledger: Ledger, keys: dict[str, Path]) -> None:
+    _fifo(ledger.root / "receipts" / "000001.receipt")
+
+
+def put_a_pipe_for_a_receipts_signature(ledger: Ledger, keys: dict[str, Path]) -> None:
+    _waiting(ledger, keys["witness"], 1, digest((ledger.entries[0] / "MANIFEST").read_bytes()), "1")
+    _fifo(ledger.root / "receipts" / "1.receipt.sig")
+
+
+def link_the_receipts_elsewhere(ledger: Ledger, keys: dict[str, Path]) -> None:
+    (ledger.root.parent / "elsewhere").mkdir()
+    (ledger.root / "receipts").symlink_to(ledger.root.parent / "elsewhere")
+
+
+def name_a_witness_beside_the_chain(ledger: Ledger, keys: dict[str, Path]) -> None:
+    """A list that no entry brought is signed by nobody, wherever it lies."""
+    for folder in ("receipts", ".run-x", ".tmp-x"):
+        (ledger.root / folder).mkdir()
+        signers = f'w@h namespaces="{RECEIPT}" {public(keys["stranger"])}\n'
+        (ledger.root / folder / "allowed_signers").write_text(signers)
+    _waiting(ledger, keys["stranger"], 2, digest((ledger.entries[1] / "MANIFEST").read_bytes()))
+
+
+def cut_the_tail_and_forget_a_receipt(ledger: Ledger, keys: dict[str, Path]) -> None:
+    _waiting(ledger, keys["witness"], 8, digest((ledger.entries[7] / "MANIFEST").read_bytes()))
+    shutil.rmtree(ledger.entries[7])
+
+
+def get_a_second_receipt_for_a_forged_entry(ledger: Ledger, keys: dict[str, Path]) -> None:
+    _waiting(ledger, keys["witness"], 4, "ab" * 32, "a")
+    _waiting(ledger, keys["witness"], 4, digest((ledger.entries[3] / "MANIFEST").read_bytes()), "b")
+
+
+def hide_a_receipt_in_a_folder(ledger: Ledger, keys: dict[str, Path]) -> None:
+    (ledger.root / "receipts" / "more").mkdir(parents=True)
+    (ledger.root / "receipts" / "more" / "x.receipt").write_text("no receipt")
+
+
+BY_THE_HOLDER_OF_A_KEY: list[Callable[[Ledger, dict[str, Path]], None]] = [
+    begin_another_ledger_in_it,
+    open_a_run_twice,
+    list_no_file,
+    sign_as_a_name_that_fits_a_pattern,
+    sign_as_a_name_with_a_nul,
+    state_a_day_that_does_not_exist,
+    state_an_hour_that_does_not_exist,
+    leave_the_last_line_open,
+    put_a_pipe_for_a_manifest,
+    put_a_pipe_for_a_signature,
+    put_a_pipe_for_the_signers,
+    put_a_pipe_for_a_receipt,
+    put_a_pipe_for_a_receipts_signature,
+    link_the_receipts_elsewhere,
+    name_a_witness_beside_the_chain,
+    cut_the_tail_and_forget_a_receipt,
+    get_a_second_receipt_for_a_forged_entry,
+    hide_a_receipt_in_a_folder,
+]
+
+
+@pytest.mark.parametrize("attack", BY_THE_HOLDER_OF_A_KEY, ids=lambda attack: attack.__name__)
+def test_both_verifiers_see_it_and_neither_waits_for_ever(
+    ledger: Ledger, keys: dict[str, Path], attack: Callable[[Ledger, dict[str, Path]], None]
+) -> None:
+    attack(ledger, keys)
+    runner = VERIFY.parents[3] / "runner.py"
+    for command in (["busybox", "sh", str(VERIFY)], ["sh", str(VERIFY)], [str(runner), "verify"]):
+        done = subprocess.run([*command, str(ledger.root)], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 4, (command, done.stdout, done.stderr)
+        assert done.stderr == ""
+
+
+def test_both_verifiers_let_a_list_pass_that_ssh_keygen_reads(
+    ledger: Ledger, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    """What is signed under the list before it stays signed; a line that only ssh-keygen understands is its business."""
+    from maintenance import verification
+
+    more = ledger.allowed_signers + f"z@x valid-after=20200101 {public(keys['colleague'])}\n"
+    ledger.add("entry", "signers-1", {"allowed_signers": more})
+    ledger.add("entry", "signers-2", {"allowed_signers": more.encode() + b"# \xff\n"})
+    ledger.add("entry", "x")
+    assert verify(ledger.root)[0] == 0
+    report = verification.verify(ledger.root)
+    assert report.sound, report.faults
+
+
+def test_a_clock_that_was_set_is_worth_a_question_to_both(ledger: Ledger) -> None:
+    from datetime import timedelta
+
+    from maintenance import verification
+
+    ledger.now -= timedelta(days=30)
+    made = ledger.add("entry", "x")
+    assert any(made.name in line and "clock" in line for line in verify(ledger.root)[1])
+    assert [line.split(":")[0] for line in verification.verify(ledger.root).late] == [made.name]

@@ -87,6 +87,7 @@ for name in $(listed ! -name . -prune ! -name '[0-9]*' ! -name receipts ! -name 
 done
 # What cannot be read gets no digest here, and is a fault further down.
 xargs sha256sum <"$tmp/files" >"$tmp/sums" 2>/dev/null || :
+sed -n '\|^\./[^/]*/MANIFEST$|p' "$tmp/files" | xargs wc -c /dev/null >"$tmp/sizes" 2>/dev/null || :
 
 # Whose keys count. A ledger's own list begins with its genesis; a later entry that an allowed key signed may replace it.
 follow=''
@@ -96,7 +97,7 @@ else
     note 'keys: those that the ledger names itself. This shows that the ledger agrees with itself, not who wrote it: give the list of the hospital with --allowed-signers'
     follow=yes
     signers=$(sed -n 's|^0*1-genesis-.*|&/allowed_signers|p' "$tmp/entries" | head -n 1)
-    if [ ! -r "$signers" ]; then
+    if [ ! -f "$signers" ] || [ ! -r "$signers" ]; then
         fault "${signers%/*}" 'no allowed_signers here, and none given: no signature can be checked'
         signers=/dev/null
     fi
@@ -104,6 +105,10 @@ fi
 signed() { # SIGNERS PRINCIPAL NAMESPACE TIME(YYYYMMDDHHMMSS) FILE [KEYGEN-OPTION...]: is FILE.sig a signature of FILE?
     keys=$1 principal=$2 namespace=$3 moment=$4 file=$5
     shift 5
+    [ -f "$file.sig" ] || { # a pipe would keep ssh-keygen for ever
+        echo 'there is no signature' >"$tmp/why"
+        return 1
+    }
     ssh-keygen -Y verify -f "$keys" -I "$principal" -n "$namespace" -Overify-time="$moment" -s "$file.sig" "$@" \
         <"$file" >"$tmp/why" 2>&1
 }
@@ -148,8 +153,11 @@ VERIFY_HEADS=$heads awk '
     function warn(entry, text) { print "warning: " entry ": " text >> warnings }
     function shown(text) { return "\"" substr(text, 1, 120) "\"" }
     function named(first, last) { return sprintf("%06d", first) (first == last ? "" : sprintf(" to %06d", last)) }
-    function is_time(text) {
-        return text ~ /^[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]Z$/
+    function is_time(text,    year, month, day, days) {
+        if (text !~ /^[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z$/) return 0
+        year = decimal(substr(text, 1, 4)); month = decimal(substr(text, 6, 2)); day = decimal(substr(text, 9, 2))
+        days = (month == 2 ? 28 + (year % 4 == 0 && (year % 100 || year % 400 == 0)) : 30 + (month % 2 == (month < 8)))
+        return year && month && month < 13 && day && day <= days && decimal(substr(text, 12, 2)) < 24
     }
     function decimal(text) { sub(/^0+/, "", text); return text + 0 } # the awk of busybox takes 010 for eight
     function seconds(text,    year, month) { # of an instant; the calendar counted from March, so that a leap day comes last
@@ -217,17 +225,19 @@ VERIFY_HEADS=$heads awk '
     BEGIN {
         tmp = ENVIRON["VERIFY_TMP"]; heads = ENVIRON["VERIFY_HEADS"]; faults = tmp "/faults"; warnings = tmp "/warnings"
         while ((getline text < (tmp "/sums")) > 0) sum[substr(text, 67)] = substr(text, 1, 64)
+        while ((getline text < (tmp "/sizes")) > 0) { split(text, part, " "); size[part[2]] = part[1] + 0 }
         while ((getline name < (tmp "/entries")) > 0) {
             if (!check_name(name)) continue
             if (number == last) fault(name, "number " number " is used twice: an entry was copied or put in")
             else if (number != last + 1) fault(named(last + 1, number - 1), "missing: deleted, or never copied here")
             if ((number == 1) != (kind == "genesis")) fault(name, "a ledger begins with its genesis, and has one only")
-            split("", line); count = 0
-            while ((getline text < (name "/MANIFEST")) > 0) line[++count] = text
-            close(name "/MANIFEST")
+            split("", line); count = 0; bytes = 0; file = "./" name "/MANIFEST"
+            while ((file in sum) && (getline text < file) > 0) { line[++count] = text; bytes += length(text) + 1 }
+            close(file)
             known["./" name]; known["./" name "/MANIFEST"]; known["./" name "/MANIFEST.sig"]
             if (!(("./" name "/MANIFEST") in sum)) fault(name, "has no MANIFEST that can be read: nothing in it is signed")
             else {
+                if (bytes != size[file]) fault(name, "its MANIFEST is not lines of text, each with its end: it can be read in two ways")
                 if (check_header()) {
                     if (before_time != "" && time < before_time) warn(name, "is dated " time ", before the entry that precedes it (" before_time "): a clock was set, or it is back-dated")
                     before_time = time
