@@ -1,0 +1,22 @@
+"""The commands of runner.py, one module a topic. Results go to stdout, progress and notes to stderr.
+
+Each module has `declare(commands)`, which adds its commands and their options; what a command does is its
+`action`, a function from the parsed options to an exit code.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from maintenance.commands import accepting, checking, running
+
+_TOPICS = (running, checking, accepting)
+
+
+def parser(description: str) -> ArgumentParser:
+    """All commands and their options."""
+    top = ArgumentParser(prog="runner.py", description=description)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for topic in _TOPICS:
+        topic.declare(commands)
+    return top
