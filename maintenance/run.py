@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from maintenance import (
+    bookkeeping,
     build,
     execution,
     history,
@@ -27,7 +28,6 @@ from maintenance import (
     manifest,
     redaction,
     runbook,
-    verification,
 )
 from maintenance.errors import CallError, MaintenanceError, RefusedError
 from maintenance.ledger import Book, Journal
@@ -51,7 +51,6 @@ from maintenance.witness import WitnessError, bring_up_to_date
 _CLOSE_WAIT = (
     3600  # seconds: another run may hold the ledger while its witness is slow; a record is worth waiting for
 )
-_CHECKED_BEFORE_A_RUN = 20  # newest entries; the whole ledger is what `verify` is for
 
 
 @dataclass
@@ -122,10 +121,7 @@ def _prepare(call: Call) -> _Run:
     path = (call.ledger or site.ledger).resolve()
     ledger.check_usable(path)
     signer, self_issued = site.signer()
-    with tempfile.NamedTemporaryFile(prefix="allowed_signers-") as file:
-        file.write(site.allowed_signers())
-        file.flush()
-        site.check_signer_allowed(signer, Path(file.name))
+    bookkeeping.check_signer(site, signer)
     vault = site.vault_password_file
     plan = inventory.read(site.folder, book.hosts, call.limit, vault)
     given = inventory.secret_values(call.extra_vars)
@@ -149,8 +145,8 @@ def _open(prepared: _Run, journal: Journal, progress: Progress) -> str:
     progress.say("opening the record")
     with ledger.locked(prepared.ledger, site.name) as book:
         try:
-            begin_ledger(book, site, prepared.signer)
-            _check_chain(book)
+            bookkeeping.begin_ledger(book, site, prepared.signer)
+            bookkeeping.check_chain(book)
         except BaseException:
             journal.remove()  # nothing was opened, so nothing is left behind
             raise
@@ -176,45 +172,6 @@ def _open(prepared: _Run, journal: Journal, progress: Progress) -> str:
         prepared.redactor.check(data, "open.json", vocabulary)
         book.append("open", prepared.name, {"open.json": data}, signer=prepared.signer)
         return _witness(prepared, book, progress, needed=True)
-
-
-def begin_ledger(book: Book, site: Site, signer: Signer) -> None:
-    """The genesis of a new ledger; refuses a ledger of another site."""
-    listed = book.entries()
-    if not listed:
-        facts = {"schema": "maintenance-site/1", "site": site.name, "facts": site.settings.facts.model_dump()}
-        verifier = runbook.REPOSITORY / "roles" / "witness" / "files" / "verify.sh"
-        files: dict[str, bytes | Path] = {
-            "site.json": to_bytes(facts),
-            "allowed_signers": site.allowed_signers(),
-            "verify.sh": verifier,
-        }
-        book.append("genesis", site.name, files, signer=signer)
-    elif listed[0].name != site.name:
-        raise CallError(
-            f"{book.path} is the ledger of the site {listed[0].name}, not of {site.name}; nothing was run"
-        )
-    else:
-        _follow_signers(book, site, signer)
-
-
-def _follow_signers(book: Book, site: Site, signer: Signer) -> None:
-    """Where the hospital changed its allowed_signers, the ledger says so before it is used under the new list."""
-    wanted = site.allowed_signers()
-    current = ledger.signers_files(book.path)[-1].read_bytes()
-    if wanted != current:
-        facts = {"schema": "maintenance-entry/1", "what": "allowed_signers changed", "time": ledger.now()}
-        files: dict[str, bytes | Path] = {"entry.json": to_bytes(facts), "allowed_signers": wanted}
-        book.append("entry", "allowed-signers", files, signer=signer)
-
-
-def _check_chain(book: Book) -> None:
-    report = verification.verify(book.path, last=_CHECKED_BEFORE_A_RUN)
-    if report.faults:
-        raise RefusedError(
-            f"the ledger {book.path} does not verify, nothing was run: {report.faults[0]} "
-            f"(all of it: ./runner.py verify {book.path})"
-        )
 
 
 def _witness(prepared: _Run, book: Book, progress: Progress, *, needed: bool) -> str:

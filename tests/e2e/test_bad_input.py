@@ -151,7 +151,7 @@ def test_a_broken_ledger_is_refused_before_the_run(runner: Runner, inspected: Pa
     (ledger / inspected.name / "record.json").write_text("{}")
     done = runner("run", "inspect", "--site", "self", "--ledger", ledger)
     assert done.code == 3
-    assert "does not verify, nothing was run" in done.line
+    assert "does not verify, nothing was done" in done.line
     assert len(list(ledger.glob("0*"))) == 3
 
 
