@@ -5,9 +5,10 @@ A run (run.py) does it around its hosts; what else is recorded (a phone call, a 
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from maintenance import inventory, ledger, runbook, verification
@@ -15,19 +16,26 @@ from maintenance.errors import CallError, RefusedError
 from maintenance.ledger import Book, Entry
 from maintenance.record import Operator, to_bytes, vocabulary
 from maintenance.redaction import Redactor
-from maintenance.signing import Signer
+from maintenance.signing import Signer, Signers
 from maintenance.site import Site
 from maintenance.witness import WitnessError, bring_up_to_date
 
 _CHECKED_BEFORE_WRITING = 20  # newest entries; the whole ledger is what `verify` is for
 
 
-def check_signer(site: Site, signer: Signer) -> None:
-    """Refuse a key that the site does not list; raises RefusedError."""
+@contextlib.contextmanager
+def signers_of(site: Site) -> Iterator[Signers]:
+    """Whose signatures the site accepts now, with its revocation list."""
     with tempfile.NamedTemporaryFile(prefix="allowed_signers-") as file:
         file.write(site.allowed_signers())
         file.flush()
-        site.check_signer_allowed(signer, Path(file.name))
+        yield Signers(Path(file.name), site.revoked)
+
+
+def check_signer(site: Site, signer: Signer) -> None:
+    """Refuse a key that the site does not list; raises RefusedError."""
+    with signers_of(site) as signers:
+        site.check_signer_allowed(signer, signers.path)
 
 
 def operator(site: Site) -> Operator:

@@ -43,6 +43,8 @@ class Meta:
     hosts: dict[str, list[str]]  # expected hosts and their groups
     redaction: Redaction
     refused: str = ""  # why no host was touched
+    order: dict[str, str] | None = None
+    case: str | None = None
     comparison: Comparison | None = None
     forecasts: list[Forecast] = field(default_factory=list)
     attachments: list[FileInfo] = field(default_factory=list)
@@ -58,6 +60,8 @@ def build_record(result: Result, meta: Meta) -> Record:
         runbook=meta.runbook,
         source=meta.source,
         operator=meta.operator,
+        order=meta.order,
+        case=meta.case,
         reason=meta.reason,
         command=meta.command,
         mode=meta.mode,

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -66,6 +67,9 @@ _CONTROLLER_SIDE = frozenset(
     ]
 )
 _MESSAGE_LENGTH = 500
+_TEMPORARY = re.compile(
+    r".*/ansible-local-[^/]+/[^/]+/"
+)  # where the engine renders a template, another place each time
 _FINDING_TEXTS = ("title", "subject", "expected", "actual", "advice")
 
 
@@ -263,9 +267,9 @@ def _changes(step: Step, res: dict[str, Any]) -> list[Change]:
     for diff in diffs:
         if not isinstance(diff, dict) or not ("before" in diff or "after" in diff):
             continue
-        subject = str(
-            diff.get("after_header") or diff.get("before_header") or res.get("path") or res.get("dest") or ""
-        )
+        # The place on the host first; of a file that is not there yet Ansible only tells where its content comes from.
+        place = res.get("path") or res.get("dest") or diff.get("before_header")
+        subject = str(place or _TEMPORARY.sub("", str(diff.get("after_header") or "")))
         found.append(
             Change(
                 host=step.host,

@@ -31,6 +31,7 @@ from maintenance import (
 )
 from maintenance.errors import CallError, MaintenanceError, RefusedError
 from maintenance.ledger import Book, Journal
+from maintenance.orders import OrderFile
 from maintenance.progress import Progress
 from maintenance.record import (
     Clock,
@@ -68,6 +69,9 @@ class Call:
     offline: str = ""
     language: Literal["zh", "en"] | None = None
     quiet: bool = False
+    case: str = ""
+    order: OrderFile | None = None
+    emergency: str = ""  # who agreed to a change without an order, and how
 
 
 @dataclass
@@ -167,11 +171,31 @@ def _open(prepared: _Run, journal: Journal, progress: Progress) -> str:
             "witness": "required" if site.settings.witness and not prepared.call.offline else "none",
             "offline_reason": prepared.redactor.text(prepared.call.offline),
             "source": source(prepared.book, site).model_dump(),
+            "order": _order(prepared),
+            "case": prepared.call.case or None,
         }
         data = to_bytes(facts)
-        prepared.redactor.check(data, "open.json", vocabulary)
-        book.append("open", prepared.name, {"open.json": data}, signer=prepared.signer)
+        order = prepared.call.order
+        files = {"open.json": data, **(order.files() if order else {})}
+        for name, content in files.items():
+            prepared.redactor.check(content, name, vocabulary)
+        book.append("open", prepared.name, files, signer=prepared.signer)
         return _witness(prepared, book, progress, needed=True)
+
+
+def _order(prepared: _Run) -> dict[str, str] | None:
+    """What open.json and record.json say of the order, or of an emergency in its place."""
+    call = prepared.call
+    if call.order:
+        order = call.order.order
+        return {
+            "id": order.id,
+            "sha256": call.order.sha256,
+            "window": f"{order.window.from_}/{order.window.to}",
+        }
+    if call.emergency:
+        return {"emergency": prepared.redactor.text(call.emergency)}
+    return None
 
 
 def _witness(prepared: _Run, book: Book, progress: Progress, *, needed: bool) -> str:
@@ -368,6 +392,8 @@ def _meta(prepared: _Run, result: execution.Result, refused: str, attachments: l
             self_issued=prepared.self_issued,
             machine=socket.gethostname(),
         ),
+        order=_order(prepared),
+        case=call.case or None,
         reason=prepared.redactor.text(call.reason),
         command=_request(prepared).command(),
         mode="check" if call.check else "apply",

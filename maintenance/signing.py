@@ -6,6 +6,7 @@ anything else (other key types, certificates, odd armour) is put to ssh-keygen i
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fnmatch
 import io
@@ -219,6 +220,20 @@ class Signers:
             )
         if done.returncode:
             raise SignatureError(_last_line((done.stderr or done.stdout).decode(errors="replace")))
+
+
+def key_of(signature: bytes) -> str:
+    """`TYPE BASE64` of the key that an armoured SSHSIG names as its own; raises SignatureError where it is none.
+
+    Says nothing of whether the signature holds.
+    """
+    try:
+        blob = SshsigSignature.from_armored(signature).public_key
+        length = int.from_bytes(blob[:4], "big")
+        kind = blob[4 : 4 + length].decode("ascii")
+    except (ValueError, NotImplementedError, EOFError) as error:
+        raise SignatureError(f"it is no SSH signature: {error}") from None
+    return f"{kind} {base64.b64encode(blob).decode()}"
 
 
 def fingerprint(public_key: str) -> str:

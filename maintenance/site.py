@@ -52,6 +52,8 @@ class Settings(BaseModel):
     revoked: str = "revoked"
     witness: WitnessSettings | None = None
     remote: str = "directly"
+    # Whether a runbook that changes something needs a work order that the hospital approved (docs/orders.zh.md).
+    orders: Literal["required", "optional"] = "required"
     due_days: dict[Literal["critical", "warning", "advice"], int] = {
         "critical": 7,
         "warning": 30,

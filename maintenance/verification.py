@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from maintenance import ledger as store
-from maintenance import manifest
+from maintenance import manifest, orders
 from maintenance.errors import CallError
 from maintenance.ledger import Entry
 from maintenance.manifest import Manifest, ManifestError
@@ -431,6 +431,10 @@ class _Checker:
                 "The entry was written anew after the hospital had seen it.",
             )
         self._times(entry, parsed, seen)
+        if entry.kind == "open":
+            problem = orders.problem_in_open(entry.path, self.signers, seen or parsed.time)
+            if problem:
+                yield Fault(entry.folder, problem, "The run was not what the hospital had approved.")
         try:
             self.signers.verify(data, signature, parsed.signer, manifest.NAMESPACE, seen or parsed.time)
         except SignatureError as error:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from maintenance.commands import accepting, checking, running
+from maintenance.commands import accepting, checking, ordering, running
 
-_TOPICS = (running, checking, accepting)
+_TOPICS = (running, ordering, checking, accepting)
 
 
 def parser(description: str) -> ArgumentParser:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from maintenance import run, runbook, site, variables
+from maintenance import ordering, orders, run, runbook, site, variables
 from maintenance.commands.common import Given, Subparsers, add_common, add_ledger, positive, print_outcome
 from maintenance.errors import RefusedError
 
@@ -37,6 +37,17 @@ def declare(commands: Subparsers) -> None:
         metavar="REASON",
         help="go on without the hospital's witness, and say why",
     )
+    run_.add_argument(
+        "--order", action=Given, default="", metavar="FILE", help="the work order that the hospital approved"
+    )
+    run_.add_argument(
+        "--emergency",
+        action=Given,
+        default="",
+        metavar="TEXT",
+        help="a change without an order, where waiting would harm: who of the hospital agreed, and how",
+    )
+    run_.add_argument("--case", action=Given, default="", metavar="ID", help="the fault that it belongs to")
     run_.add_argument("--quiet", action="store_true", help="no progress")
     add_ledger(run_)
     add_common(run_)
@@ -99,8 +110,11 @@ def run_runbook(args: Namespace) -> int:
         offline=args.offline,
         language=args.lang,
         quiet=args.quiet,
+        case=args.case,
+        order=orders.read(Path(args.order).expanduser().resolve()) if args.order else None,
+        emergency=args.emergency,
     )
-    outcome = run.execute(call)
+    outcome = ordering.execute(call)
     for note in outcome.notes:
         print(f"note: {note}", file=sys.stderr)
     made = outcome.record
