@@ -194,7 +194,7 @@ class Collector:
         step = Step(
             host=str(data.get("host", "")),
             task=self._redactor.text(str(data.get("task", "")))[:_MESSAGE_LENGTH],
-            at=self._redactor.text(_relative(Path(str(data.get("task_path", ""))))),
+            at=self._redactor.text(_relative(str(data.get("task_path", "")))),
             result=result,
             started=str(data.get("start") or ""),
             duration_ms=round(float(data.get("duration") or 0) * 1000),
@@ -269,7 +269,7 @@ def _changes(step: Step, res: dict[str, Any]) -> list[Change]:
             continue
         # The place on the host first; of a file that is not there yet Ansible only tells where its content comes from.
         place = res.get("path") or res.get("dest") or diff.get("before_header")
-        subject = str(place or _TEMPORARY.sub("", str(diff.get("after_header") or "")))
+        subject = str(place or _relative(_TEMPORARY.sub("", str(diff.get("after_header") or ""))))
         found.append(
             Change(
                 host=step.host,
@@ -387,7 +387,6 @@ def cancellable() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _relative(path: Path) -> str:
+def _relative(path: Path | str) -> str:
     """The path as seen from the repository, so that a record does not depend on where it was cloned."""
-    text = str(path)
-    return text.removeprefix(f"{runbook.REPOSITORY}/")
+    return str(path).removeprefix(f"{runbook.REPOSITORY}/")

@@ -451,7 +451,8 @@ _WORDS = {
         "inputs": "参数：{inputs}",
         "none": "无",
         "plan": "预演（{made}，在主机上以检查模式执行，运行号 {run}）：共 {count} 项变更",
-        "change": "  {host}　{task}　→　{subject}",
+        "change": "  {host}　{task}",
+        "subject": "　→　{subject}",
         "nothing": "  预演未发现需要变更的项目",
         "blind": "  说明：预演只能显示检查模式下可判断的变更；命令类步骤在实施时才执行",
         "digest": "预演摘要 SHA-256：{sha256}",
@@ -468,7 +469,8 @@ _WORDS = {
         "inputs": "Inputs: {inputs}",
         "none": "none",
         "plan": "Rehearsed on the hosts in check mode ({made}, run {run}): {count} changes",
-        "change": "  {host}  {task}  ->  {subject}",
+        "change": "  {host}  {task}",
+        "subject": "  ->  {subject}",
         "nothing": "  the rehearsal found nothing to change",
         "blind": "  note: a rehearsal shows what check mode can tell; commands act only in the run itself",
         "digest": "SHA-256 of the rehearsal: {sha256}",
@@ -508,7 +510,8 @@ def summary(
         words["plan"].format(made=local_time.minute(plan.made), run=plan.run, count=len(plan.changes)),
     ]
     lines += [
-        words["change"].format(host=change.host, task=change.task, subject=change.subject).rstrip()
+        words["change"].format(host=change.host, task=change.task)
+        + (words["subject"].format(subject=change.subject) if change.subject else "")
         for change in plan.changes
     ]
     lines += [] if plan.changes else [words["nothing"]]
