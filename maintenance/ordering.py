@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from maintenance import bookkeeping, inventory, ledger, manifest, orders, run, runbook
 from maintenance.errors import CallError, RefusedError
@@ -224,10 +224,20 @@ def _create(path: Path, data: bytes) -> None:
         raise CallError(f"{path} cannot be written: {error.strerror}") from None
 
 
+def write_document(given: OrderFile, path: Path, language: Literal["zh", "en"]) -> tuple[list[Path], str]:
+    """《变更工单》 beside the order, as Word and PDF; the files, and why there is no PDF."""
+    from maintenance.documents import change, pdf  # slow to import
+
+    document = change.render(given, [], None, path.with_suffix(".docx"), language=language)
+    converted, why = pdf.convert(document, path.parent)
+    return [document, *([converted] if converted else [])], why
+
+
 def check_target(path: Path) -> None:
     """Before hosts are asked: can the order be written there? Raises CallError."""
-    if path.exists():
-        raise CallError(f"{path} is there already; name another file with -o")
+    for target in (path, path.with_suffix(".docx"), path.with_suffix(".pdf")):
+        if target.exists():
+            raise CallError(f"{target} is there already; name another file with -o")
     if not path.parent.is_dir():
         raise CallError(f"{path.parent} is not a folder; the order cannot be written")
 

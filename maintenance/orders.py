@@ -126,11 +126,25 @@ class OrderFile:
 
 
 @dataclass(frozen=True)
+class Approval:
+    """An approval that holds."""
+
+    principal: str
+    key: str  # `TYPE BASE64`
+    file: str
+
+
+@dataclass(frozen=True)
 class Approvals:
     """Whose approvals hold, and why the other signatures do not count."""
 
-    principals: list[str]
+    held: list[Approval]
     rejected: list[str]
+
+    @property
+    def principals(self) -> list[str]:
+        """Who approved, by name."""
+        return sorted(item.principal for item in self.held)
 
 
 def read(path: Path) -> OrderFile:
@@ -197,7 +211,7 @@ def approvals(given: OrderFile, signers: Signers, when: str) -> Approvals:
 
     A key counts for one person only, and never where it may also sign records: that is the vendor's.
     """
-    held: dict[str, str] = {}  # principal -> key
+    held: list[Approval] = []
     rejected: list[str] = []
     for item in given.signatures:
         if item.name == ENGINEER_SIGNATURE:
@@ -207,14 +221,13 @@ def approvals(given: OrderFile, signers: Signers, when: str) -> Approvals:
             rejected.append(f"{item.name} is no approval by a key that allowed_signers names for {NAMESPACE}")
         elif principal == given.order.engineer.principal or signers.principals(key, ENGINEER_NAMESPACE):
             rejected.append(f"{item.name}: {principal} is of the vendor, who cannot approve its own change")
-        elif principal in held:
+        elif any(one.principal == principal for one in held):
             rejected.append(f"{item.name}: {principal} approved already; a person counts once")
-        elif key in held.values():
-            other = next(name for name, used in held.items() if used == key)
+        elif other := next((one.principal for one in held if one.key == key), ""):
             rejected.append(f"{item.name}: {principal} used the key of {other}; a person counts once")
         else:
-            held[principal] = key
-    return Approvals(sorted(held), rejected)
+            held.append(Approval(principal, key, item.name))
+    return Approvals(held, rejected)
 
 
 def _approver(given: OrderFile, item: Signature, signers: Signers, when: str) -> tuple[str, str]:

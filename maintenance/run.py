@@ -26,6 +26,7 @@ from maintenance import (
     inventory,
     ledger,
     manifest,
+    orders,
     redaction,
     runbook,
 )
@@ -344,15 +345,24 @@ def _whole(
         prepared.redactor.check(data if isinstance(data, bytes) else data.read_bytes(), path, vocabulary)
     if prepared.book.name == "inspect" and result.evidence:
         progress.say("writing the report")
-        files |= _documents(prepared, record, result, files["record.json"], book, folder)
+        files |= _documents(prepared, record, files["record.json"], book, folder, result.snapshots)
+    elif prepared.book.header.changes != "nothing" and not prepared.call.check and not refused:
+        progress.say("writing the change order")
+        files |= _documents(prepared, record, files["record.json"], book, folder, None)
     return record, files
 
 
 def _documents(
-    prepared: _Run, record: Record, result: execution.Result, data: bytes | Path, book: Book, folder: Path
+    prepared: _Run,
+    record: Record,
+    data: bytes | Path,
+    book: Book,
+    folder: Path,
+    snapshots: dict[str, dict[str, dict[str, Any]]] | None,
 ) -> dict[str, bytes | Path]:
-    """The report as Word and, where LibreOffice is, as PDF. A document that fails never costs the record."""
-    from maintenance.documents import inspection, pdf  # slow to import; only an inspection needs them
+    """The report of an inspection (with its snapshots) or of a change, as Word and, where LibreOffice is, as PDF. A
+    document that fails never costs the record."""
+    from maintenance.documents import change, inspection, pdf  # slow to import; not every run needs them
 
     head = book.head
     facts = inspection.EntryFacts(
@@ -362,7 +372,14 @@ def _documents(
     )
     made: list[Path] = []
     try:
-        made = list(inspection.render_inspection(record, result.snapshots, folder, entry=facts))
+        if snapshots is not None:
+            made = list(inspection.render_inspection(record, snapshots, folder, entry=facts))
+        else:
+            given = prepared.call.order
+            with bookkeeping.signers_of(prepared.call.site) as signers:
+                held = orders.approvals(given, signers, prepared.opened).held if given else []
+            target = folder / change.file_name(record.site, record.run)
+            made = [change.render(given, held, record, target, language=record.language, entry=facts)]
         converted, why = pdf.convert(made[0], folder)
         if converted:
             made.append(converted)

@@ -90,6 +90,9 @@ def make_order(args: Namespace) -> int:
             file=sys.stderr,
         )
     written = ordering.write(given, target)
+    documents, why = ordering.write_document(given, target, args.lang or of_site.settings.language)
+    if why:
+        print(f"note: no PDF: {why}", file=sys.stderr)
     if args.json:
         facts = {
             "order": str(target),
@@ -97,6 +100,7 @@ def make_order(args: Namespace) -> int:
             "sha256": given.sha256,
             "approvals": given.order.approvals,
             "changes": len(given.order.plan.changes),
+            "documents": [str(path) for path in documents],
             "rehearsal": str(rehearsal.entry),
         }
         print(json.dumps(facts, ensure_ascii=False))
@@ -104,6 +108,8 @@ def make_order(args: Namespace) -> int:
     print("\n".join(given.order.summary))
     for path in written:
         print(f"{'order' if path == target else 'signature':<9} {path}")
+    for path in documents:
+        print(f"document  {path}")
     print(f"rehearsal {rehearsal.entry}")
     if given.order.approvals:
         print(

@@ -139,6 +139,7 @@ def test_what_was_approved_is_done_once(ordered: Hospital) -> None:
     ]
     record = json.loads((closed.path / "record.json").read_bytes())
     assert record["order"]["sha256"] == orders.read(ordered.file).sha256
+    assert f"documents/trial_change_{record['run']}.docx" in closed.manifest().files
     ordered.target.unlink()
     with pytest.raises(RefusedError, match="was carried out already: 000007-close"):
         ordered.run()
