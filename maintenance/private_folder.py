@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -34,11 +35,22 @@ def private_folder() -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> None:
-    """Delete this user's folders of runs that are dead: nothing holds the lock of such a one."""
+    """Delete this user's folders of runs that are dead: nothing holds the lock of such a one. What such a run's engine
+    has left running ends with it: nobody would record what it does."""
     for folder in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if not folder.is_symlink() and folder.stat().st_uid == os.geteuid() and _dead(folder):
+                _end_processes(folder)
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_processes(folder: Path) -> None:
+    """A forked worker of the engine waits for ever for a parent that was killed, with the run's variables in memory."""
+    mark = f"@{folder}/env/extravars".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile, or is another user's
+            if mark in (entry / "cmdline").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGTERM)
 
 
 def _dead(folder: Path) -> bool:

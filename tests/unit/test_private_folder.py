@@ -61,6 +61,23 @@ def test_a_killed_runs_folder_goes_with_the_next_run_and_a_living_runs_stays() -
     assert not kept.exists()
 
 
+def test_what_a_killed_runs_engine_left_running_ends_with_the_next_run() -> None:
+    dead, left = holder()
+    living, kept = holder()
+    sleep = [sys.executable, "-c", "import sys; sys.stdin.read()", "-e"]
+    engines = [
+        subprocess.Popen([*sleep, f"@{folder}/env/extravars"], stdin=subprocess.PIPE)
+        for folder in (left, kept)
+    ]
+    dead.send_signal(signal.SIGKILL)
+    dead.communicate()
+    with private_folder():
+        assert engines[0].wait(timeout=30) == -signal.SIGTERM
+        assert engines[1].poll() is None
+    engines[1].communicate()
+    living.communicate()
+
+
 def test_a_folder_without_a_lock_goes_when_it_is_old(temporary: Path) -> None:
     young, old = temporary / f"{PREFIX}young", temporary / f"{PREFIX}old"
     young.mkdir()
