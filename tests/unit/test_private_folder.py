@@ -74,8 +74,8 @@ def test_what_a_killed_runs_engine_left_running_ends_with_the_next_run() -> None
     with private_folder():
         assert engines[0].wait(timeout=30) == -signal.SIGTERM
         assert engines[1].poll() is None
-    engines[1].communicate()
-    living.communicate()
+    for process in (*engines, living):
+        process.communicate()
 
 
 def test_a_folder_without_a_lock_goes_when_it_is_old(temporary: Path) -> None:
