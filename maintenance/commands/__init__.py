@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from maintenance.commands import accepting, checking, ordering, running
+from maintenance.commands import accepting, case, checking, logging_, ordering, running
 
-_TOPICS = (running, ordering, checking, accepting)
+_TOPICS = (running, ordering, checking, accepting, logging_, case)
 
 
 def parser(description: str) -> ArgumentParser:
