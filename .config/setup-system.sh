@@ -7,7 +7,7 @@ usage() { printf 'setup-system: say what to set up: lab, pdf or test\n' >&2; exi
 
 case "${1:-}" in
   lab) packages=(systemd-container mmdebstrap iproute2 nftables openssh-client) ;;
-  test) packages=(busybox openssh-client git) ;;
+  test) packages=(busybox openssh-client git chromium chromium-driver) ;;
   pdf) packages=(libreoffice-writer-nogui fonts-noto-cjk poppler-utils fontconfig) ;;
   *) usage ;;
 esac

@@ -8,9 +8,25 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from maintenance.commands import accepting, case, checking, logging_, ordering, running
+from maintenance.commands import (
+    accepting,
+    case,
+    checking,
+    logging_,
+    ordering,
+    packing,
+    running,
+)
 
-_TOPICS = (running, ordering, checking, accepting, logging_, case)
+_TOPICS = (
+    running,
+    ordering,
+    checking,
+    accepting,
+    logging_,
+    case,
+    packing,
+)  # in the order of the help
 
 
 def parser(description: str) -> ArgumentParser:

@@ -1,0 +1,357 @@
+"""The page that verifies a pack, in a real browser: green for what is sound; of every attack what the command says."""
+
+from __future__ import annotations
+
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ledger_builder import ENGINEER, RECEIPT, RECORD, WITNESS, Ledger, digest, make_key, public, receipt
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from maintenance import verification
+from maintenance.pack import build
+
+OPTIONS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1400,1000",
+]
+FINAL = ("sound", "partial", "broken")
+SECONDS = 60  # to wait at most; what is waited for is a state of the page
+
+
+@dataclass
+class Page:
+    """The page, opened; and what it says."""
+
+    driver: webdriver.Chrome
+
+    def open(self, path: Path) -> Page:
+        self.driver.get(f"{path.as_uri()}?lang=en")
+        return self._wait((*FINAL, "none"))
+
+    def give(self, field: str, path: Path) -> Page:
+        """Choose a file, as a reader does, and wait until the page has said its word."""
+        self.driver.execute_script("document.documentElement.dataset.state = 'given'")
+        self.driver.find_element(By.ID, field).send_keys(str(path))
+        return self._wait(FINAL)
+
+    def _wait(self, states: tuple[str, ...]) -> Page:
+        WebDriverWait(self.driver, SECONDS, poll_frequency=0.05).until(lambda _: self.state in states)
+        return self
+
+    @property
+    def state(self) -> str | None:
+        return self.driver.execute_script("return document.documentElement.dataset.state")  # type: ignore[no-any-return]
+
+    def text(self, identity: str) -> str:
+        return self.driver.find_element(By.ID, identity).text
+
+    @property
+    def faults(self) -> list[str]:
+        """`entry what. meaning`, as shown."""
+        return [item.text for item in self.driver.find_elements(By.CSS_SELECTOR, "#faults li")]
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for option in [*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"]:
+        options.add_argument(option)
+    driver = webdriver.Chrome(options, Service("/usr/bin/chromedriver"))
+    yield Page(driver)
+    driver.quit()
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("keys")
+    made = {name: make_key(folder, name) for name in ("engineer", "stranger", "witness")}
+    for name, kind in (
+        ("rsa", ["rsa", "-b", "3072"]),
+        ("ecdsa", ["ecdsa", "-b", "256"]),
+        ("ecdsa521", ["ecdsa", "-b", "521"]),
+    ):
+        made[name] = folder / name
+        command = ["ssh-keygen", "-q", "-t", *kind, "-N", "", "-C", name, "-f", str(made[name])]
+        subprocess.run(command, check=True)
+    return made
+
+
+def a_ledger(folder: Path, key: Path, witness: Path) -> Ledger:
+    """Nine entries, with receipts for the first six."""
+    made = Ledger.create(folder, key, witness)
+    made.run("20261122T130000Z-inspect")
+    made.add(
+        "entry", "phone-1", {"entry.json": '{"what": "phone"}\n', "attachments/scan.pdf": b"%PDF\x00" * 2000}
+    )
+    made.run("20261122T140000Z-patch")
+    made.add("open", "20261122T150000Z-upgrade")
+    made.add("abandoned", "20261122T150000Z-upgrade", {"abandoned.json": "{}\n", **made.receipts(witness, 6)})
+    made.add("entry", "phone-2", {"entry.json": '{"what": "phone"}\n'})
+    return made
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory, keys: dict[str, Path]) -> Ledger:
+    return a_ledger(tmp_path_factory.mktemp("sound") / "ledger", keys["engineer"], keys["witness"])
+
+
+@pytest.fixture
+def ledger(sound: Ledger, tmp_path: Path) -> Ledger:
+    return sound.copy(tmp_path / "ledger")
+
+
+def zipped(folder: Path, target: Path) -> Path:
+    """A pack whose ledger was tampered with: only what the page reads."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, f"ledger/{path.relative_to(folder)}")
+    return target
+
+
+def a_pack(ledger: Ledger, target: Path, **wanted: object) -> Path:
+    """As the command makes it."""
+    return build.write(build.Wanted(ledger.root, {}, "en", **wanted), target).path  # type: ignore[arg-type]
+
+
+def unpacked(pack: Path, folder: Path) -> Path:
+    with zipfile.ZipFile(pack) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_a_sound_pack_is_amber_on_opening_and_green_when_its_files_were_read(
+    browser: Page, ledger: Ledger, tmp_path: Path
+) -> None:
+    pack = a_pack(ledger, tmp_path / "pack.zip")
+    folder = unpacked(pack, tmp_path / "unpacked")
+    page = browser.open(folder / "verify.html")
+    assert page.state == "partial"
+    assert "No file has been read" in page.text("explained")
+    page.give("zip", pack)
+    assert (page.state, page.faults) == ("sound", [])
+    assert "9 entries" in page.text("explained")
+
+
+def test_the_unpacked_folder_does_as_well(browser: Page, ledger: Ledger, tmp_path: Path) -> None:
+    folder = unpacked(a_pack(ledger, tmp_path / "pack.zip"), tmp_path / "unpacked")
+    page = browser.open(folder / "verify.html").give("folder", folder)
+    assert (page.state, page.faults) == ("sound", [])
+
+
+def test_the_hospitals_own_copy_and_lists_verify_any_pack(
+    browser: Page, ledger: Ledger, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    own = tmp_path / "own.html"
+    own.write_bytes(build.PAGE.read_bytes())
+    (tmp_path / "heads").write_text(ledger.heads())
+    (tmp_path / "allowed_signers").write_text(ledger.allowed_signers)
+    page = browser.open(own)
+    assert page.text("verdict") == "Nothing verified yet"
+    page.give("zip", a_pack(ledger, tmp_path / "pack.zip"))
+    page.give("heads", tmp_path / "heads")
+    page.give("signers", tmp_path / "allowed_signers")
+    assert (page.state, page.faults) == ("sound", [])
+    (tmp_path / "allowed_signers").write_text(
+        f'{ENGINEER} namespaces="{RECORD}" {public(keys["stranger"])}\n'
+    )
+    assert page.give("signers", tmp_path / "allowed_signers").state == "broken"
+
+
+def test_a_pack_of_a_part_says_what_it_does_not_hold(browser: Page, ledger: Ledger, tmp_path: Path) -> None:
+    ledger.now = ledger.now.replace(month=12)
+    ledger.run("20261222T130000Z-inspect")
+    pack = a_pack(ledger, tmp_path / "pack.zip", from_day="2026-12-01")
+    page = browser.open(build.PAGE).give("zip", pack)
+    assert (page.state, page.faults) == ("partial", [])
+    assert "The files of 9 entries are not in this pack" in page.text("explained")
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+def test_other_keys_verify_too(browser: Page, keys: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    made = a_ledger(tmp_path / "ledger", keys[kind], keys["witness"])
+    page = browser.open(build.PAGE).give("zip", a_pack(made, tmp_path / "pack.zip"))
+    assert (page.state, page.faults) == ("sound", [])
+    made.entries[3].joinpath("MANIFEST.sig").write_bytes(
+        made.entries[4].joinpath("MANIFEST.sig").read_bytes()
+    )
+    assert page.give("zip", zipped(made.root, tmp_path / "bad.zip")).state == "broken"
+
+
+def test_a_key_that_a_browser_cannot_check_is_never_green(
+    browser: Page, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    made = a_ledger(tmp_path / "ledger", keys["ecdsa521"], keys["witness"])
+    page = browser.open(build.PAGE).give("zip", a_pack(made, tmp_path / "pack.zip"))
+    assert (page.state, page.faults) == ("partial", [])
+    assert "9 signatures are by a type of key" in page.text("explained")
+
+
+Plant = Callable[[Ledger, dict[str, Path]], None]
+
+
+def edit_a_record(ledger: Ledger, _: dict[str, Path]) -> None:
+    (ledger.entries[2] / "record.json").write_text('{"run": "other"}\n')
+
+
+def edit_and_fix_the_list(ledger: Ledger, keys: dict[str, Path]) -> None:
+    edit_a_record(ledger, keys)
+    ledger.relist(ledger.entries[2])
+
+
+def sign_with_a_strangers_key(ledger: Ledger, keys: dict[str, Path]) -> None:
+    ledger.resign(ledger.entries[8], key=keys["stranger"])
+
+
+def sign_for_another_purpose(ledger: Ledger, _: dict[str, Path]) -> None:
+    ledger.resign(ledger.entries[8], namespace=RECEIPT)
+
+
+def edit_a_manifest(ledger: Ledger, _: dict[str, Path]) -> None:
+    path = ledger.entries[8] / "MANIFEST"
+    path.write_text(path.read_text().replace("# time 2026", "# time 2025"))
+
+
+def add_a_file(ledger: Ledger, _: dict[str, Path]) -> None:
+    (ledger.entries[3] / "attachments" / "more.pdf").write_bytes(b"%PDF")
+
+
+def delete_a_file(ledger: Ledger, _: dict[str, Path]) -> None:
+    (ledger.entries[3] / "attachments" / "scan.pdf").unlink()
+    (ledger.entries[3] / "attachments").rmdir()  # a zip has no empty folders
+
+
+def exchange_a_document(ledger: Ledger, _: dict[str, Path]) -> None:
+    (ledger.entries[2] / "documents" / "a.docx").write_bytes(b"PK\x03\x04 something else")
+
+
+def delete_in_the_middle(ledger: Ledger, _: dict[str, Path]) -> None:
+    for path in sorted(ledger.entries[3].rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    ledger.entries[3].rmdir()
+
+
+def rename_an_entry(ledger: Ledger, _: dict[str, Path]) -> None:
+    ledger.entries[3].rename(ledger.root / "000004-entry-phone-9")
+
+
+def put_something_beside(ledger: Ledger, _: dict[str, Path]) -> None:
+    (ledger.root / "<img src=x onerror=alert(1)>").write_text("x")
+
+
+def forge_a_receipt(ledger: Ledger, keys: dict[str, Path]) -> None:
+    text, signature = receipt(
+        keys["stranger"], 9, digest((ledger.entries[8] / "MANIFEST").read_bytes()), ledger.at(9)
+    )
+    (ledger.root / "receipts").mkdir()
+    (ledger.root / "receipts" / "000009.receipt").write_bytes(text)
+    (ledger.root / "receipts" / "000009.receipt.sig").write_bytes(signature)
+
+
+def rewrite_what_the_hospital_saw(ledger: Ledger, keys: dict[str, Path]) -> None:
+    edit_and_fix_the_list(ledger, keys)
+    ledger.relink(3)
+
+
+def let_the_key_expire(ledger: Ledger, keys: dict[str, Path]) -> None:
+    lines = f'{ENGINEER} namespaces="{RECORD}",valid-before="20200101Z" {public(keys["engineer"])}\n'
+    lines += f'{WITNESS} namespaces="{RECEIPT}" {public(keys["witness"])}\n'
+    ledger.add("entry", "signers", {"entry.json": "{}\n", "allowed_signers": lines})
+    ledger.add("entry", "after", {"entry.json": "{}\n"})
+
+
+PLANTS: list[Plant] = [
+    edit_a_record,
+    edit_and_fix_the_list,
+    sign_with_a_strangers_key,
+    sign_for_another_purpose,
+    edit_a_manifest,
+    add_a_file,
+    delete_a_file,
+    exchange_a_document,
+    delete_in_the_middle,
+    rename_an_entry,
+    put_something_beside,
+    forge_a_receipt,
+    rewrite_what_the_hospital_saw,
+    let_the_key_expire,
+]
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+def test_what_the_command_finds_the_page_finds(
+    browser: Page, ledger: Ledger, keys: dict[str, Path], tmp_path: Path, plant: Plant
+) -> None:
+    plant(ledger, keys)
+    expected = verification.verify(ledger.root).faults
+    assert expected
+    page = browser.open(build.PAGE).give("zip", zipped(ledger.root, tmp_path / "bad.zip"))
+    assert page.state == "broken"
+    assert sorted({fault.split(" ", 1)[0] for fault in page.faults}) == sorted(
+        {fault.entry.split(" ", 1)[0] for fault in expected}
+    ), (page.faults, expected)
+    assert len(page.faults) == len(expected), (page.faults, expected)
+
+
+@pytest.mark.parametrize("attack", ["truncated", "signed anew"])
+def test_what_only_the_hospitals_list_shows(
+    browser: Page, keys: dict[str, Path], tmp_path: Path, attack: str
+) -> None:
+    made = Ledger.create(tmp_path / "ledger", keys["engineer"], keys["witness"])
+    for number in range(3):
+        made.run(f"20261122T13000{number}Z-inspect")
+    heads = tmp_path / "heads"
+    heads.write_text(made.heads())
+    if attack == "truncated":
+        for entry in made.entries[5:]:
+            for path in sorted(entry.rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() else path.unlink()
+            entry.rmdir()
+    else:
+        (made.entries[2] / "record.json").write_text("{}\n")
+        made.relist(made.entries[2])
+        made.relink(3)
+    page = browser.open(build.PAGE).give("zip", zipped(made.root, tmp_path / "bad.zip"))
+    assert page.state == "sound"
+    assert "show only against the hospital's own heads" in page.text("notes")
+    page.give("heads", heads)
+    assert page.state == "broken"
+    assert len(page.faults) == len(verification.verify(made.root, heads=heads).faults)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("no.zip", b"not a zip"), ("cut.zip", None), ("empty.zip", b"PK\x05\x06" + bytes(18))]
+)
+def test_a_file_that_is_no_pack_is_named(
+    browser: Page, ledger: Ledger, tmp_path: Path, name: str, data: bytes | None
+) -> None:
+    whole = a_pack(ledger, tmp_path / "pack.zip").read_bytes()
+    path = tmp_path / name
+    path.write_bytes(whole[: len(whole) // 2] if data is None else data)
+    page = browser.open(build.PAGE).give("zip", path)
+    assert page.state == "broken"
+    assert name in page.text("verdict")
+
+
+def test_nothing_in_a_ledger_becomes_markup(
+    browser: Page, ledger: Ledger, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    put_something_beside(ledger, keys)
+    page = browser.open(build.PAGE).give("zip", zipped(ledger.root, tmp_path / "bad.zip"))
+    assert page.driver.find_elements(By.CSS_SELECTOR, "img") == []
+    assert any("<img src=x" in fault for fault in page.faults)
