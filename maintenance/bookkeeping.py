@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from maintenance import inventory, ledger, runbook, verification
+from maintenance import inventory, keys, ledger, manifest, runbook, verification
 from maintenance.errors import CallError, RefusedError
 from maintenance.ledger import Book, Entry
 from maintenance.record import Operator, to_bytes, vocabulary
@@ -33,9 +33,31 @@ def signers_of(site: Site) -> Iterator[Signers]:
 
 
 def check_signer(site: Site, signer: Signer) -> None:
-    """Refuse a key that the site does not list; raises RefusedError."""
+    """Refuse a key that the site does not list, that has ended, is revoked or cannot sign, before anything is done with
+    it; raises RefusedError."""
     with signers_of(site) as signers:
-        site.check_signer_allowed(signer, signers.path)
+        why = keys.why_refused(signers, signer, manifest.NAMESPACE, ledger.now())
+    if "does not allow the key" in why:
+        raise RefusedError(
+            f"the site {site.name} {why.removeprefix('it ')}; nothing was "
+            f"run. The hospital adds it to {site.folder / site.settings.allowed_signers}: "
+            f'{signer.principal} namespaces="{manifest.NAMESPACE}" {signer.public_key}'
+        )
+    if why:
+        raise RefusedError(
+            f"the site {site.name}: {why}; nothing was run. Another key: docs/keys.md, and ./runner.py keys "
+            f"--site {site.name}"
+        )
+    signer.make_ready()
+
+
+def note_on_key(site: Site, signer: Signer) -> list[str]:
+    """What the engineer should know of a key that will soon end."""
+    with signers_of(site) as signers:
+        until = keys.ends_soon(signers, signer, manifest.NAMESPACE, ledger.now(), keys.ENDS_SOON_DAYS)
+    if not until:
+        return []
+    return [f"the key {signer.fingerprint} ends at {until}; ask the hospital for a line of your next key"]
 
 
 def operator(site: Site) -> Operator:
@@ -122,13 +144,30 @@ def begin_ledger(book: Book, site: Site, signer: Signer) -> None:
 
 
 def _follow_signers(book: Book, site: Site, signer: Signer) -> None:
-    """Where the hospital changed its allowed_signers, the ledger says so before it is used under the new list."""
+    """Where the hospital changed its allowed_signers, the ledger says so before it is used under the new list.
+
+    The change is vouched for by a key that the ledger knows already: the signer's, or the hospital's own signature
+    beside the list. Raises RefusedError where there is neither, for the entry would not hold.
+    """
     wanted = site.allowed_signers()
-    current = ledger.signers_files(book.path)[-1].read_bytes()
-    if wanted != current:
-        facts = {"schema": "maintenance-entry/1", "what": "allowed_signers changed", "time": ledger.now()}
-        files: dict[str, bytes | Path] = {"entry.json": to_bytes(facts), "allowed_signers": wanted}
-        book.append("entry", "allowed-signers", files, signer=signer)
+    current = ledger.signers_files(book.path)[-1]
+    if wanted == current.read_bytes():
+        return
+    facts = {"schema": "maintenance-entry/1", "what": "allowed_signers changed", "time": ledger.now()}
+    files: dict[str, bytes | Path] = {"entry.json": to_bytes(facts), "allowed_signers": wanted}
+    before = Signers(current)
+    name = site.settings.allowed_signers
+    signature = site.folder / f"{name}.sig"
+    if signature.is_file() and verification.vouched_for(before, wanted, signature.read_bytes(), ledger.now()):
+        files["allowed_signers.sig"] = signature
+    elif why := keys.why_refused(before, signer, manifest.NAMESPACE, ledger.now()):
+        raise RefusedError(
+            f"the hospital changed {site.folder / name}, and by the list that the ledger {book.path} holds "
+            f"so far, {why}; nothing was done. Let an engineer whose key it knows append next, or the "
+            "hospital sign the list: "
+            f"ssh-keygen -Y sign -n {verification.SIGNERS_NAMESPACE} -f KEY {site.folder / name}"
+        )
+    book.append("entry", "allowed-signers", files, signer=signer)
 
 
 def check_chain(book: Book) -> None:

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from maintenance import manifest
+from maintenance import manifest, sm2
 from maintenance.errors import CallError, RefusedError
 from maintenance.manifest import Manifest
-from maintenance.signing import Signer
+from maintenance.signing import SignatureError, Signer
 
 RECEIPTS = "receipts"  # of entries at the head, until the next entry takes them into the chain
 _TEMPORARY = ".tmp-"
@@ -92,6 +92,12 @@ def signers_files(ledger: Path) -> list[Path]:
     return [path for path in files if path.is_file() and not path.is_symlink()]
 
 
+def sm2_lists(ledger: Path) -> list[Path]:
+    """Every sm2_signers that an entry brought, oldest first; the last one is in force."""
+    files = [entry.path / sm2.LIST for entry in entries(ledger)]
+    return [path for path in files if path.is_file() and not path.is_symlink()]
+
+
 def site_of(ledger: Path) -> str:
     """The site's name as the genesis entry states it."""
     first = next(iter(entries(ledger)), None)
@@ -133,7 +139,7 @@ class Book:
         if not manifest.FOLDER.fullmatch(folder) or kind not in manifest.KINDS:
             raise CallError(f"'{folder}' cannot be the name of an entry")
         temporary = self.path / f"{_TEMPORARY}{folder}-{os.getpid()}"
-        files = {**files, **self._receipts_for_the_chain()}
+        files = {**files, **self._receipts_for_the_chain(), **self._sm2_list(signer)}
         try:
             digests = _write_files(temporary, files)
             text = Manifest(
@@ -148,6 +154,8 @@ class Book:
             ).render()
             _write(temporary / "MANIFEST", text)
             _write(temporary / "MANIFEST.sig", signer.sign(text, manifest.NAMESPACE))
+            if signer.sm2:
+                _write(temporary / sm2.SIGNATURE, signer.sm2.sign(text))
             for path in sorted(temporary.rglob("*"), reverse=True):
                 if path.is_dir():
                     _sync(path)
@@ -161,6 +169,17 @@ class Book:
             if name_in_chain.startswith(f"{RECEIPTS}/"):
                 (self.path / name_in_chain).unlink(missing_ok=True)
         return Entry(seq, kind, name, self.path / folder)
+
+    def _sm2_list(self, signer: Signer) -> dict[str, bytes | Path]:
+        """Who has which SM2 key, where that changes with this entry: its signer got one, another one, or has none now."""
+        held = sm2_lists(self.path)
+        try:
+            before = sm2.parse_list(held[-1].read_bytes()) if held else {}
+        except SignatureError as error:
+            raise RefusedError(f"{held[-1]}: {error}; nothing was done") from None
+        others = {principal: pem for principal, pem in before.items() if principal != signer.principal}
+        now_ = {**others, signer.principal: signer.sm2.public} if signer.sm2 else others
+        return {} if now_ == before else {sm2.LIST: sm2.render_list(now_)}
 
     def _receipts_for_the_chain(self) -> dict[str, bytes | Path]:
         """The hospital's receipts for earlier entries, which the next entry brings into the chain."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 TITLE = "# maintenance-record-manifest v1"
 NAMESPACE = "maintenance-record"
+UNLISTED = ("MANIFEST", "MANIFEST.sig", "MANIFEST.sm2sig")  # what signs it is not in its own list
 KINDS = (
     "genesis",
     "open",

@@ -127,6 +127,7 @@ def _prepare(call: Call) -> _Run:
     ledger.check_usable(path)
     signer, self_issued = site.signer()
     bookkeeping.check_signer(site, signer)
+    notes = bookkeeping.note_on_key(site, signer)
     vault = site.vault_password_file
     plan = inventory.read(site.folder, book.hosts, call.limit, vault)
     given = inventory.secret_values(call.extra_vars)
@@ -141,6 +142,7 @@ def _prepare(call: Call) -> _Run:
         plan=plan,
         redactor=Redactor([*plan.secrets, *given]),
         language=call.language or site.settings.language,
+        notes=notes,
     )
 
 
@@ -279,6 +281,7 @@ def _close(
             ledger.locked(prepared.ledger, prepared.call.site.name, wait_seconds=_CLOSE_WAIT) as book,
         ):
             record, files = _files(prepared, journal, result, refused, book, Path(folder), progress)
+            bookkeeping.check_signer(prepared.call.site, prepared.signer)  # a key may end while a run goes on
             entry = book.append("close", prepared.name, files, signer=prepared.signer)
             journal.remove()
             try:

@@ -19,13 +19,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sshsig import InvalidSignature, PublicKey, check_signature
 from sshsig.allowed_signers import AllowedSigner, load_allowed_signers_file
 from sshsig.sshsig import SshsigSignature
 
+from maintenance import agent
 from maintenance.errors import CallError, RefusedError
 
+if TYPE_CHECKING:
+    from maintenance import sm2
+
+KRL = b"SSHKRL\n\0"  # how a key revocation list of ssh-keygen begins
 _ARMOUR = re.compile(
     rb"-----BEGIN SSH SIGNATURE-----\n(?:[A-Za-z0-9+/]{1,76}\n)*[A-Za-z0-9+/]{1,76}={0,2}\n-----END SSH SIGNATURE-----\n?"
 )
@@ -51,23 +57,13 @@ class Signer:
 
     principal: str
     key: Path
+    sm2: sm2.Key | None = None  # a second signature, where the site asks for it
 
     @cached_property
     def public_key(self) -> str:
         """`TYPE BASE64` of the public key."""
         public = self.key if self.key.suffix == ".pub" else self.key.with_name(self.key.name + ".pub")
-        if public.is_file():
-            text = public.read_text(encoding="utf-8", errors="replace")
-        else:
-            # Without the .pub file ssh-keygen derives it; that may ask for the passphrase on the terminal.
-            done = subprocess.run(
-                [_ssh_keygen(), "-y", "-f", str(self.key)],
-                capture_output=True,
-                text=True,
-            )
-            if done.returncode:
-                raise CallError(f"{self.key} is not an SSH key that can be used: {_last_line(done.stderr)}")
-            text = done.stdout
+        text = public.read_text(encoding="utf-8", errors="replace") if public.is_file() else self._derived()
         parts = text.split()
         if len(parts) < 2:
             raise CallError(f"{public} is not an SSH public key")
@@ -78,6 +74,33 @@ class Signer:
         """`SHA256:…`, as `ssh-keygen -l` prints it."""
         return fingerprint(self.public_key)
 
+    def _derived(self) -> str:
+        """The public half without a .pub file beside the key. OpenSSH's own format tells it without a passphrase."""
+        with contextlib.suppress(OSError, ValueError, IndexError, UnicodeDecodeError):
+            lines = self.key.read_text(encoding="ascii").split("\n")
+            if lines[0] == "-----BEGIN OPENSSH PRIVATE KEY-----":
+                return _public_of(
+                    base64.b64decode("".join(lines[1 : lines.index("-----END OPENSSH PRIVATE KEY-----")]))
+                )
+        done = subprocess.run(
+            [_ssh_keygen(), "-y", "-P", "", "-f", str(self.key)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode and "incorrect passphrase" in done.stderr:
+            raise CallError(f"{self.key}.pub is not there: ssh-keygen -y -f {self.key} > {self.key}.pub")
+        if done.returncode:
+            raise CallError(f"{self.key} is not an SSH key that can be used: {_last_line(done.stderr)}")
+        return done.stdout
+
+    def make_ready(self) -> None:
+        """Have the passphrase asked for now, if ever; raises RefusedError where the key cannot sign."""
+        agent.make_ready(self.key, self.public_key)
+        if self.sm2:
+            self.sm2.make_ready()
+
     def sign(self, data: bytes, namespace: str) -> bytes:
         """Sign exact bytes. stdin to stdout, because ssh-keygen with an existing .sig and no terminal signs nothing
         and exits 0; and what was signed is checked before it is believed."""
@@ -85,6 +108,7 @@ class Signer:
             [_ssh_keygen(), "-Y", "sign", "-q", "-n", namespace, "-f", str(self.key)],
             input=data,
             capture_output=True,
+            env=agent.environment(self.key),
         )
         if done.returncode or not done.stdout:
             raise RefusedError(
@@ -157,7 +181,7 @@ class Signers:
         when: RFC 3339 UTC instant at which the key must have been valid.
         """
         key = self._accepted_in_process(data, signature, principal, namespace, when)
-        if key and not self._is_revoked(key):
+        if key and not self._is_revoked(key.openssh_str()):
             return
         self._ask_ssh_keygen(data, signature, principal, namespace, when)
 
@@ -187,11 +211,20 @@ class Signers:
                 return key
         return None
 
-    def _is_revoked(self, key: PublicKey) -> bool:
+    def is_revoked(self, public_key: str) -> bool:
+        """Whether the revocation list names this key (`TYPE BASE64`)."""
+        if not self.revoked:
+            return False
+        data = self.revoked.read_bytes()
+        if data.startswith(KRL):
+            return self._is_revoked(public_key)
+        listed = [line.split()[:2] for line in data.decode(errors="replace").splitlines()]
+        return public_key.split()[:2] in listed
+
+    def _is_revoked(self, text: str) -> bool:
         """Ask ssh-keygen once for each key whether the revocation list names it."""
         if not self.revoked:
             return False
-        text = key.openssh_str()
         if text not in self._revoked_keys:
             with tempfile.NamedTemporaryFile("w", suffix=".pub") as public:
                 public.write(text + "\n")
@@ -220,6 +253,25 @@ class Signers:
             )
         if done.returncode:
             raise SignatureError(_last_line((done.stderr or done.stdout).decode(errors="replace")))
+
+
+def _public_of(blob: bytes) -> str:
+    """`TYPE BASE64` out of a private key of OpenSSH's format: magic, cipher, kdf, options, count, public key, …
+    (PROTOCOL.key in OpenSSH's sources). Raises ValueError or IndexError where it is none."""
+    magic = b"openssh-key-v1\0"
+    if not blob.startswith(magic):
+        raise ValueError("no OpenSSH key")
+    at = len(magic)
+    fields = []
+    for number in range(4):
+        if number == 3:
+            at += 4  # how many keys there are: one
+        length = int.from_bytes(blob[at : at + 4], "big")
+        fields.append(blob[at + 4 : at + 4 + length])
+        at += 4 + length
+    public = fields[3]
+    kind = public[4 : 4 + int.from_bytes(public[:4], "big")].decode("ascii")
+    return f"{kind} {base64.b64encode(public).decode()}"
 
 
 def key_of(signature: bytes) -> str:
@@ -262,15 +314,16 @@ def make_key(path: Path, comment: str) -> None:
 
 def _principal_fits(line: AllowedSigner, principal: str) -> bool:
     """A pattern list of ssh_config(5): '*' and '?', comma separated, '!' excludes."""
-    return _pattern_list(line.principals, principal)
+    return pattern_list(line.principals, principal)
 
 
 def _namespace_fits(line: AllowedSigner, namespace: str) -> bool:
     wanted = (line.options or {}).get("namespaces")
-    return wanted is None or _pattern_list(wanted, namespace)
+    return wanted is None or pattern_list(wanted, namespace)
 
 
-def _pattern_list(patterns: str, text: str) -> bool:
+def pattern_list(patterns: str, text: str) -> bool:
+    """Whether a pattern list of ssh_config(5) fits."""
     fits = False
     for pattern in patterns.split(","):
         # fnmatch also knows [sets], which OpenSSH's patterns do not: escape them.
@@ -287,12 +340,12 @@ def _time_fits(line: AllowedSigner, when: str) -> bool:
     moment = datetime.fromisoformat(when).timestamp()
     after, before = options.get("valid-after"), options.get("valid-before")
     try:
-        return (after is None or moment >= _instant(after)) and (before is None or moment < _instant(before))
+        return (after is None or moment >= instant(after)) and (before is None or moment < instant(before))
     except ValueError:
         return False  # a form that is not known here: ssh-keygen decides
 
 
-def _instant(text: str) -> float:
+def instant(text: str) -> float:
     """Seconds since 1970 of YYYYMMDD[HHMM[SS]][Z]; without Z it is local time, as in ssh-keygen(1)."""
     digits = text.removesuffix("Z")
     form = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(digits))

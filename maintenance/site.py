@@ -11,10 +11,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from maintenance import runbook, signing
-from maintenance.errors import CallError, RefusedError
+from maintenance import keys, runbook, signing, sm2
+from maintenance.errors import CallError
 from maintenance.manifest import NAMESPACE
-from maintenance.signing import Signer, Signers
+from maintenance.signing import Signer
 from maintenance.witness import WitnessSettings
 
 INVENTORIES = runbook.REPOSITORY / "inventories"
@@ -47,9 +47,13 @@ class Settings(BaseModel):
     ledger: str = ""
     principal: str = Field(default="", pattern=r"^[A-Za-z0-9@._+-]*$")
     key: str = ""
+    # An SM2 private key (PEM) for a second signature by OpenSSL, where the hospital asks for one (docs/keys.md).
+    sm2_key: str = ""
     self_issued_key: bool = False
     allowed_signers: str = "allowed_signers"
     revoked: str = "revoked"
+    # When the keys of the revocation list were lost, RFC 3339 UTC: what the hospital had received before still counts.
+    revoked_since: str = Field(default="", pattern=r"^$|^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
     witness: WitnessSettings | None = None
     remote: str = "directly"
     # Whether a runbook that changes something needs a work order that the hospital approved (docs/orders.zh.md).
@@ -79,9 +83,11 @@ class Site:
 
     @property
     def revoked(self) -> Path | None:
-        """The revocation list, where there is one."""
-        path = self.folder / self.settings.revoked
-        return path if path.is_file() else None
+        """The revocation list, where there is one; raises CallError where the one that is named is none."""
+        path = self.folder / Path(self.settings.revoked).expanduser()
+        if not path.exists() and "revoked" not in self.settings.model_fields_set:
+            return None
+        return keys.revocation_list(path)
 
     @property
     def vault_password_file(self) -> str:
@@ -101,7 +107,7 @@ class Site:
             if not key.exists():
                 signing.make_key(key, principal)
                 print(f"made a key of its own for this site (self-issued): {key}", file=sys.stderr)
-            return Signer(principal, key), True
+            return Signer(principal, key, self._sm2()), True
         if not self.settings.key or not self.settings.principal:
             raise CallError(f"{self.folder}/site.yml names no key: set 'principal' and 'key' (docs/keys.md)")
         key = (self.folder / Path(self.settings.key).expanduser()).resolve()
@@ -109,7 +115,11 @@ class Site:
             raise CallError(
                 f"the key {key} of {self.folder}/site.yml is not there: ssh-keygen -t ed25519 -f {key}"
             )
-        return Signer(self.settings.principal, key), False
+        return Signer(self.settings.principal, key, self._sm2()), False
+
+    def _sm2(self) -> sm2.Key | None:
+        named = self.settings.sm2_key
+        return sm2.Key((self.folder / Path(named).expanduser()).resolve()) if named else None
 
     def allowed_signers(self) -> bytes:
         """The site's allowed_signers; for a self-issued key the one line it needs, with receipts allowed too."""
@@ -125,17 +135,6 @@ class Site:
         if not own:
             raise CallError(f"{path} is not there: it lists whose signatures the site accepts (docs/keys.md)")
         return own
-
-    def check_signer_allowed(self, signer: Signer, signers_file: Path) -> None:
-        """Refuse a key that the site does not list, before anything is done with it."""
-        if signer.principal not in ",".join(
-            Signers(signers_file).principals(signer.public_key, NAMESPACE)
-        ).split(","):
-            raise RefusedError(
-                f"the site {self.name} does not allow the key {signer.fingerprint} for {signer.principal}; nothing was "
-                f"run. The hospital adds it to {self.folder / self.settings.allowed_signers}: "
-                f'{signer.principal} namespaces="{NAMESPACE}" {signer.public_key}'
-            )
 
 
 def names() -> list[str]:

@@ -6,6 +6,7 @@ ssh-keygen) gives the same answer without any of this code.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -15,13 +16,14 @@ from functools import cached_property
 from pathlib import Path
 
 from maintenance import ledger as store
-from maintenance import manifest, orders
+from maintenance import manifest, orders, sm2
 from maintenance.errors import CallError
 from maintenance.ledger import Entry
 from maintenance.manifest import Manifest, ManifestError
 from maintenance.signing import SignatureError, Signers
 
 RECEIPT_NAMESPACE = "maintenance-receipt"
+SIGNERS_NAMESPACE = "maintenance-signers"  # the hospital's signature over a new allowed_signers
 _RECEIPT = re.compile(
     r"maintenance-receipt v1\nsite (?P<site>[A-Za-z0-9._-]+)\nseq (?P<seq>[1-9][0-9]{0,5})\n"
     r"sha256 (?P<sha256>[0-9a-f]{64})\ntime (?P<time>[0-9TZ:-]+)\n"
@@ -58,6 +60,8 @@ class Report:
     unheld: list[str] = field(default_factory=list)  # entries that the hospital's list does not hold
     own_signers: bool = True  # the reader named no list of his own
     newest: str = ""
+    sm2_checked: int = 0
+    sm2_unchecked: int = 0  # second signatures that this machine's openssl cannot check
 
     @property
     def sound(self) -> bool:
@@ -66,10 +70,16 @@ class Report:
 
     def blind_spots(self) -> list[str]:
         """What cannot be seen from here, in plain words."""
+        sm2_ = []
+        if self.sm2_unchecked:
+            sm2_ = [f"whether {self.sm2_unchecked} SM2 signatures hold: {sm2.why_unavailable()}"]
         if self.heads is not None:
-            return [f"{name}: not delivered yet, or made after the list was copied" for name in self.unheld]
+            return sm2_ + [
+                f"{name}: not delivered yet, or made after the list was copied" for name in self.unheld
+            ]
         own = "whose keys count: the ledger's own list did, and an engineer can extend it: verify --allowed-signers FILE"
         return [
+            *sm2_,
             "a truncated tail, a chain signed anew by the vendor's own key, and a back-dated entry show only "
             "against the hospital's list: verify --heads FILE",
             *([own] if self.own_signers else []),
@@ -101,6 +111,16 @@ def parse_receipt(text: bytes, signature: bytes) -> Receipt:
     return Receipt(match["site"], int(match["seq"]), match["sha256"], match["time"], text, signature)
 
 
+def vouched_for(before: Signers, data: bytes, signature: bytes, when: str) -> str:
+    """Who, by the list before, signed a new allowed_signers for the hospital; '' where nobody did."""
+    # Its own line must say so: a line without namespaces would let an engineer change the hospital's list.
+    for principal in before.principals_named_for(SIGNERS_NAMESPACE):
+        with contextlib.suppress(SignatureError):
+            before.verify(data, signature, principal, SIGNERS_NAMESPACE, when)
+            return principal
+    return ""
+
+
 def read_heads(path: Path) -> dict[int, tuple[str, str]]:
     """The hospital's list: sequence -> (sha256 of MANIFEST, time), from the first on without a gap; raises CallError
     where it is malformed, for what is not whole says nothing about what is missing."""
@@ -124,7 +144,9 @@ def verify(
     *,
     heads: Path | None = None,
     signers: Path | None = None,
+    sm2_signers: Path | None = None,
     revoked: Path | None = None,
+    revoked_since: str = "",
     last: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -132,12 +154,16 @@ def verify(
 
     signers: the allowed_signers that the reader trusts; by default the ledger's own, which its genesis brings and
     a later entry, signed by an allowed key, may replace.
+    sm2_signers: the same for second signatures by SM2.
+    revoked_since: the instant at which the revoked keys were lost. What the hospital had received before counts.
 
     A ledger that a run adds to meanwhile is looked at again: what moved under the reader's eyes is no fault.
     """
     for _ in range(_ROUNDS):
         before = _present(ledger)
-        report = _verify(ledger, heads, signers, revoked, last, progress)
+        report = _verify(
+            ledger, heads, signers, sm2_signers, _Revoked(revoked, revoked_since), last, progress
+        )
         if report.sound or _present(ledger) == before:
             break
     return report
@@ -154,7 +180,8 @@ def _verify(
     ledger: Path,
     heads: Path | None,
     signers: Path | None,
-    revoked: Path | None,
+    sm2_signers: Path | None,
+    revoked: _Revoked,
     last: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> Report:
@@ -166,14 +193,17 @@ def _verify(
     report.faults += _names(ledger, listed)
     known_heads = read_heads(heads) if heads else {}
     report.heads = len(known_heads) if heads else None
-    checker = _Checker(ledger, listed, Signers(signers, revoked) if signers else None, revoked)
+    second = _SecondSignatures(sm2_signers, report)
+    checker = _Checker(ledger, listed, signers, revoked, known_heads)
     checker.read_receipts(report)
     start = max(0, len(listed) - last) if last else 0
     for number, entry in enumerate(listed):
         if number < start:
             checker.skip(entry)
+            second.take(entry)
             continue
         report.faults += checker.entry(entry, first=number == 0)
+        report.faults += second.check(entry)
         if progress:
             progress(number + 1 - start, len(listed) - start)
     report.faults += _pairs(listed)
@@ -275,16 +305,109 @@ def _against_heads(
             )
 
 
+class _SecondSignatures:
+    """SM2: from the entry on that brings a list of keys, each signer whom it names signs twice.
+
+    The SSH signature over the MANIFEST, which lists that file, vouches for it.
+    """
+
+    def __init__(self, trusted: Path | None, report: Report) -> None:
+        self.trusted = trusted
+        self.report = report
+        self.keys = {} if trusted is None else _sm2_list(trusted)
+
+    def take(self, entry: Entry) -> str:
+        """Follow the list that an entry brings; returns what is wrong with it, or ''."""
+        own = entry.path / sm2.LIST
+        if self.trusted is None and own.is_file() and not own.is_symlink():
+            try:
+                self.keys = sm2.parse_list(own.read_bytes())
+            except (OSError, SignatureError) as error:
+                self.keys = {}
+                return str(error)
+        return ""
+
+    def check(self, entry: Entry) -> Iterator[Fault]:
+        """One entry's second signature."""
+        problem = self.take(entry)
+        if problem:
+            yield Fault(entry.folder, problem, "Nobody can say whose SM2 keys count from here on.")
+        try:
+            data = entry.manifest_bytes()
+            signer = manifest.parse(data).signer
+        except (OSError, ManifestError):
+            return  # said already
+        key = self.keys.get(signer)
+        try:
+            signature = manifest.read_regular(entry.path / sm2.SIGNATURE)
+        except FileNotFoundError:
+            if key:
+                yield Fault(
+                    entry.folder,
+                    f"{sm2.SIGNATURE} is missing, though {signer} signs by SM2 too",
+                    "The second signature was taken away.",
+                )
+            return
+        except OSError:
+            return  # no regular file: said already
+        if not key:
+            yield Fault(
+                entry.folder,
+                f"{sm2.SIGNATURE} stands there, and no {sm2.LIST} names a key of {signer}",
+                "Nobody can check it: it was put there later.",
+            )
+        elif sm2.why_unavailable():
+            self.report.sm2_unchecked += 1
+        else:
+            try:
+                sm2.verify(key, data, signature)
+                self.report.sm2_checked += 1
+            except SignatureError as error:
+                yield Fault(
+                    entry.folder,
+                    f"the SM2 signature of {signer} does not hold ({error})",
+                    "The MANIFEST was changed, or another key signed it.",
+                )
+
+
+def _sm2_list(path: Path) -> dict[str, str]:
+    try:
+        return sm2.parse_list(path.read_bytes())
+    except (OSError, SignatureError) as error:
+        raise CallError(f"{path} is not a usable list of SM2 keys: {error}") from None
+
+
+@dataclass(frozen=True)
+class _Revoked:
+    """The revocation list, and since when its keys were in wrong hands."""
+
+    path: Path | None
+    since: str
+
+    def signers(self, path: Path, seen: str) -> Signers:
+        """The list by which something is checked that the hospital had at `seen` ('' where that is not proven)."""
+        return Signers(path, None if seen and seen < self.since else self.path)
+
+
 class _Checker:
     """Carries what one entry's check hands to the next: the link and the signers in force."""
 
     def __init__(
-        self, ledger: Path, listed: list[Entry], trusted: Signers | None, revoked: Path | None
+        self,
+        ledger: Path,
+        listed: list[Entry],
+        trusted: Path | None,
+        revoked: _Revoked,
+        heads: dict[int, tuple[str, str]],
     ) -> None:
         self.ledger = ledger
         self.trusted = trusted
         self.revoked = revoked
-        self.signers = trusted
+        self.heads = heads
+        self.signers = trusted  # the list in force
+        self.lists: dict[
+            tuple[Path, bool], Signers
+        ] = {}  # each is read once, with and without the revocation list
         self.previous: Entry | None = None
         self.digests: dict[int, str] = {}
         self.site = listed[0].name
@@ -296,9 +419,15 @@ class _Checker:
     @cached_property
     def _receipt_signers(self) -> list[Signers]:
         """Newest first: every allowed_signers that may name the hospital's witness."""
-        if self.trusted:
-            return [self.trusted]
-        return [Signers(path, self.revoked) for path in reversed(store.signers_files(self.ledger))]
+        paths = [self.trusted] if self.trusted else list(reversed(store.signers_files(self.ledger)))
+        return [self._list(path) for path in paths]
+
+    def _list(self, path: Path, seen: str = "") -> Signers:
+        """A list of signers for what the hospital had at `seen`."""
+        key = (path, bool(seen and seen < self.revoked.since))
+        if key not in self.lists:
+            self.lists[key] = self.revoked.signers(path, seen)
+        return self.lists[key]
 
     def skip(self, entry: Entry) -> None:
         """Take an entry as it is: only its head and its signers are needed for what follows."""
@@ -362,7 +491,7 @@ class _Checker:
     def _take_signers(self, entry: Entry) -> None:
         own = entry.path / "allowed_signers"
         if self.trusted is None and own.is_file() and not own.is_symlink():
-            self.signers = Signers(own, self.revoked)
+            self.signers = own
 
     def entry(self, entry: Entry, *, first: bool) -> list[Fault]:
         """All checks of one entry."""
@@ -430,19 +559,62 @@ class _Checker:
                 "its MANIFEST is not the one in the hospital's receipt",
                 "The entry was written anew after the hospital had seen it.",
             )
+        if not seen and self.heads.get(entry.seq, ("", ""))[0] == self.digests[entry.seq]:
+            seen = self.heads[entry.seq][1]
         self._times(entry, parsed, seen)
+        when = seen or parsed.time
+        signers = self._list(self.signers, seen)
         if entry.kind == "open":
-            problem = orders.problem_in_open(entry.path, self.signers, seen or parsed.time)
+            problem = orders.problem_in_open(entry.path, signers, when)
             if problem:
                 yield Fault(entry.folder, problem, "The run was not what the hospital had approved.")
+        vouched = self._vouched(entry, signers, seen, when)
         try:
-            self.signers.verify(data, signature, parsed.signer, manifest.NAMESPACE, seen or parsed.time)
+            (vouched or signers).verify(data, signature, parsed.signer, manifest.NAMESPACE, when)
         except SignatureError as error:
+            problem = self._only_revoked(vouched or signers, parsed, data, signature, seen)
+            if problem:
+                yield Fault(entry.folder, problem, "Its key is on the revocation list.")
+                return
             yield Fault(
                 entry.folder,
                 f"the signature of {parsed.signer} does not hold ({error})",
                 "The MANIFEST was changed, or was signed by a key that is not (or no longer) allowed to.",
             )
+
+    def _vouched(self, entry: Entry, signers: Signers, seen: str, when: str) -> Signers | None:
+        """The entry's own allowed_signers, where the hospital signed it by the list before."""
+        own = entry.path / "allowed_signers"
+        try:
+            if self.trusted or not (entry.path / "allowed_signers.sig").is_file():
+                return None
+            data = manifest.read_regular(own)
+            signature = manifest.read_regular(entry.path / "allowed_signers.sig")
+        except OSError:
+            return None
+        return self._list(own, seen) if vouched_for(signers, data, signature, when) else None
+
+    def _only_revoked(
+        self, signers: Signers, parsed: Manifest, data: bytes, signature: bytes, seen: str
+    ) -> str:
+        """What to say of a signature that would hold if its key were not revoked; '' where it would not."""
+        if not signers.revoked:
+            return ""
+        try:
+            Signers(signers.path).verify(
+                data, signature, parsed.signer, manifest.NAMESPACE, seen or parsed.time
+            )
+        except SignatureError:
+            return ""
+        said = f"the signature of {parsed.signer} does not hold: its key is revoked"
+        if not seen:
+            return f"{said}, and no receipt of the hospital proves that it was made before the key was lost"
+        if self.revoked.since:
+            return f"{said} since {self.revoked.since}, and the hospital received it after that, at {seen}"
+        return (
+            f"{said}; the hospital received it at {seen}, so it counts if the key was lost after that: "
+            "--revoked-since TIME"
+        )
 
     def _times(self, entry: Entry, parsed: Manifest, seen: str) -> None:
         """Note a time that only a clock that was set, or a forger, explains."""
@@ -492,7 +664,7 @@ def _files(entry: Entry, parsed: Manifest) -> Iterator[Fault]:
                 yield Fault(
                     entry.folder, f"{_shown(relative)} is not a regular file", "It was put there later."
                 )
-            elif relative not in ("MANIFEST", "MANIFEST.sig"):
+            elif relative not in manifest.UNLISTED:
                 present.add(relative)
     for relative in sorted(present - parsed.files.keys()):
         yield Fault(

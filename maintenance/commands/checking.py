@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from argparse import Namespace
 from pathlib import Path
 
-from maintenance import record, site, verification
+from maintenance import keys, manifest, record, site, verification
 from maintenance.commands.common import Given, Subparsers, add_common, add_ledger, entry_named, print_outcome
 from maintenance.errors import CallError, VerificationError
-
-_PUBLIC_KEY = re.compile(rb"(ssh|ecdsa|sk)-[\w@.-]+ AAAA")
 
 
 def declare(commands: Subparsers) -> None:
@@ -27,7 +24,21 @@ def declare(commands: Subparsers) -> None:
     check.add_argument(
         "--allowed-signers", action=Given, default="", metavar="FILE", help="whom the reader trusts"
     )
+    check.add_argument(
+        "--sm2-signers",
+        action=Given,
+        default="",
+        metavar="FILE",
+        help="the same for second signatures by SM2",
+    )
     check.add_argument("--revoked", action=Given, default="", metavar="FILE", help="revocation list (KRL)")
+    check.add_argument(
+        "--revoked-since",
+        action=Given,
+        default="",
+        metavar="TIME",
+        help="when the revoked keys were lost: what the hospital had received before still counts",
+    )
     add_common(check)
 
     shown = commands.add_parser("show", help="one entry in words")
@@ -40,11 +51,22 @@ def declare(commands: Subparsers) -> None:
 
 def verify(args: Namespace) -> int:
     """Verify a ledger: exit 0 sound, 4 not."""
-    path = Path(args.ledger).resolve() if args.ledger else site.load(args.site).ledger
-    revoked = _revocation_list(args.revoked) if args.revoked else None
+    of_site = None if args.ledger else site.load(args.site)
+    path = of_site.ledger if of_site else Path(args.ledger).resolve()
+    revoked = (
+        keys.revocation_list(Path(args.revoked)) if args.revoked else of_site.revoked if of_site else None
+    )
+    since = args.revoked_since or (of_site.settings.revoked_since if of_site else "")
     signers = Path(args.allowed_signers) if args.allowed_signers else None
     heads = Path(args.heads) if args.heads else None
-    report = verification.verify(path, heads=heads, signers=signers, revoked=revoked)
+    report = verification.verify(
+        path,
+        heads=heads,
+        signers=signers,
+        sm2_signers=Path(args.sm2_signers) if args.sm2_signers else None,
+        revoked=revoked,
+        revoked_since=_instant(since) if since else "",
+    )
     if args.json:
         faults = [
             {"entry": fault.entry, "what": fault.what, "meaning": fault.meaning} for fault in report.faults
@@ -56,6 +78,7 @@ def verify(args: Namespace) -> int:
                     "sound": report.sound,
                     "entries": report.entries,
                     "receipts": report.receipts,
+                    "sm2_signatures": report.sm2_checked,
                     "faults": faults,
                     "unclosed": report.unclosed,
                     "late": report.late,
@@ -76,25 +99,18 @@ def verify(args: Namespace) -> int:
     for text in report.blind_spots():
         print(f"note   not visible from here: {text}")
     against = f", {report.heads} heads of the hospital" if report.heads is not None else ""
+    against += f", {report.sm2_checked} SM2 signatures" if report.sm2_checked else ""
     result = "sound" if report.sound else f"NOT sound, {len(report.faults)} faults"
     print(f"{result}: {report.entries} entries, {report.receipts} receipts{against} in {path}")
     return 0 if report.sound else VerificationError.exit_code
 
 
-def _revocation_list(name: str) -> Path:
-    """The file, if it is one: with any other ssh-keygen would call every signature bad."""
-    path = Path(name)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CallError(f"the revocation list {path} cannot be read: {error.strerror}") from None
-    lines = [line.strip() for line in data.splitlines()]
-    keys = [line for line in lines if line and not line.startswith(b"#")]
-    if not data.startswith(b"SSHKRL\n\0") and not (keys and all(map(_PUBLIC_KEY.match, keys))):
+def _instant(text: str) -> str:
+    if not manifest.is_instant(text):
         raise CallError(
-            f"{path} is not a revocation list: neither of ssh-keygen -k, nor public keys, one a line"
+            f"--revoked-since takes an instant such as 2026-11-22T13:00:00Z (UTC), not '{text[:40]}'"
         )
-    return path
+    return text
 
 
 def show(args: Namespace) -> int:

@@ -14,12 +14,15 @@ unset CDPATH
 
 usage() {
     cat <<'END'
-usage: verify.sh [LEDGER_DIR] [--heads FILE] [--allowed-signers FILE] [--receipts DIR] [--revoked FILE]
+usage: verify.sh [LEDGER_DIR] [--heads FILE] [--allowed-signers FILE] [--receipts DIR]
+                 [--revoked FILE [--revoked-since TIME]] [--sm2-signers FILE]
   LEDGER_DIR              the ledger; the current folder without it
   --heads FILE            the hospital's list of heads ("seq sha256 time" a line), copied from its witness
   --allowed-signers FILE  the keys that the hospital trusts; without it those that the ledger itself names
   --receipts DIR          receipts kept outside the ledger, as in the witness's store; those inside are always checked
   --revoked FILE          revoked keys: a KRL, or public keys, one a line
+  --revoked-since TIME    when they were lost (2026-11-22T13:00:00Z): what the hospital had received before still counts
+  --sm2-signers FILE      the SM2 keys that the hospital trusts; without it those that the ledger itself names
 exit code: 0 sound, 4 not sound, 2 not checked
 END
 }
@@ -29,14 +32,23 @@ stop() {
 }
 absolute() { case $1 in /*) printf '%s\n' "$1" ;; *) printf '%s/%s\n' "$PWD" "$1" ;; esac }
 
-ledger='' heads='' signers='' receipts='' revoked=''
+ledger='' heads='' signers='' receipts='' revoked='' since='' sm2=''
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help)
         usage
         exit 0
         ;;
-    --heads | --allowed-signers | --receipts | --revoked)
+    --revoked-since)
+        since=${2-}
+        case $since in
+        [0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z) ;;
+        *) stop "$1 needs an instant such as 2026-11-22T13:00:00Z" ;;
+        esac
+        since=$(printf %s "$since" | tr -cd 0-9)
+        shift
+        ;;
+    --heads | --allowed-signers | --receipts | --revoked | --sm2-signers)
         [ $# -ge 2 ] || stop "$1 needs a value"
         value=$(absolute "$2")
         [ -r "$value" ] || stop "cannot read $2"
@@ -45,6 +57,7 @@ while [ $# -gt 0 ]; do
         --allowed-signers) signers=$value ;;
         --receipts) receipts=$value ;;
         --revoked) revoked=$value ;;
+        --sm2-signers) sm2=$value ;;
         esac
         shift
         ;;
@@ -136,7 +149,9 @@ fi
 # A key is a witness when its own line says so: an engineer cannot give himself a receipt.
 witnesses=$(sed -n '/^#/d; /namespaces="[^"]*maintenance-receipt/s/[[:space:]].*//p' "$tmp/signers" | tr ',"' '\n ' | sort -u)
 is_receipt() {
-    for witness in $witnesses; do signed "$tmp/signers" "$witness" maintenance-receipt "$1" "$2" && return; done
+    for witness in $witnesses; do
+        signed "$tmp/signers" "$witness" maintenance-receipt "$1" "$2" ${revoked:+-r "$revoked"} && return
+    done
     return 1
 }
 while read -r seq sha256 time site digits file; do
@@ -196,7 +211,7 @@ VERIFY_HEADS=$heads awk '
     function check_line(text,    digest, path, part, parts, i, folder) {
         digest = substr(text, 1, 64); path = substr(text, 67)
         if (digest !~ /^[0-9a-f]+$/ || substr(text, 65, 2) != "  " || path !~ /^[A-Za-z0-9._\/-]+$/ ||
-            ("/" path "/") ~ "/[^A-Za-z0-9_]" || path == "MANIFEST" || path == "MANIFEST.sig") {
+            ("/" path "/") ~ "/[^A-Za-z0-9_]" || path ~ /^MANIFEST(\.sig|\.sm2sig)?$/) {
             fault(name, "MANIFEST has the line " shown(text) ", which lists no file of this entry"); return
         }
         if (("./" name "/" path) in known) fault(name, path " is listed twice")
@@ -234,7 +249,7 @@ VERIFY_HEADS=$heads awk '
             split("", line); count = 0; bytes = 0; file = "./" name "/MANIFEST"
             while ((file in sum) && (getline text < file) > 0) { line[++count] = text; bytes += length(text) + 1 }
             close(file)
-            known["./" name]; known["./" name "/MANIFEST"]; known["./" name "/MANIFEST.sig"]
+            known["./" name]; known["./" name "/MANIFEST"]; known["./" name "/MANIFEST.sig"]; known["./" name "/MANIFEST.sm2sig"]
             if (!(("./" name "/MANIFEST") in sum)) fault(name, "has no MANIFEST that can be read: nothing in it is signed")
             else {
                 if (bytes != size[file]) fault(name, "its MANIFEST is not lines of text, each with its end: it can be read in two ways")
@@ -291,16 +306,56 @@ VERIFY_HEADS=$heads awk '
         }
     }'
 
+# A second signature by SM2, where a list names an SM2 key of the signer. The list, and the SSH signature over the MANIFEST
+# that names its digest, stand in the entry that brings it.
+sm2_list=$sm2 sm2_checked=0 sm2_unchecked=0
+can_sm2=''
+openssl list -public-key-algorithms 2>/dev/null | grep -q SM2 && can_sm2=yes
+check_sm2() { # ENTRY SIGNER
+    if [ -z "$sm2" ] && [ -f "$1/sm2_signers" ]; then sm2_list=$1/sm2_signers; fi
+    : >"$tmp/sm2_key"
+    [ -z "$sm2_list" ] || awk -v who="$2" '
+        /^-----BEGIN PUBLIC KEY-----$/ { inside = 1 }
+        inside { if (name == who) print }
+        /^-----END PUBLIC KEY-----$/ { inside = 0; next }
+        !inside { name = $0 }' "$sm2_list" >"$tmp/sm2_key"
+    if [ ! -s "$tmp/sm2_key" ]; then
+        [ ! -f "$1/MANIFEST.sm2sig" ] || fault "$1" "MANIFEST.sm2sig stands there, and no sm2_signers names a key of $2: nobody can check it"
+    elif [ ! -f "$1/MANIFEST.sm2sig" ]; then
+        fault "$1" "MANIFEST.sm2sig is missing, though $2 signs by SM2 too: the second signature was taken away"
+    elif [ -z "$can_sm2" ]; then
+        sm2_unchecked=$((sm2_unchecked + 1))
+    elif openssl pkey -pubin -in "$tmp/sm2_key" -noout -text 2>/dev/null | grep -q 'OID: SM2' &&
+        openssl pkeyutl -verify -rawin -digest sm3 -pkeyopt distid:1234567812345678 -pubin -inkey "$tmp/sm2_key" \
+            -in "$1/MANIFEST" -sigfile "$1/MANIFEST.sm2sig" >/dev/null 2>&1; then
+        sm2_checked=$((sm2_checked + 1))
+    else
+        fault "$1" "the SM2 signature does not hold for $2: the text was changed, or another key signed it"
+    fi
+}
+# Who may change the list of keys without a key that it names: the hospital, by its own signature beside the new list.
+vouched() { # ENTRY MOMENT
+    [ -n "$follow" ] && [ -f "$1/allowed_signers" ] && [ -f "$1/allowed_signers.sig" ] || return 1
+    for person in $(sed -n '/^#/d; /namespaces="[^"]*maintenance-signers/s/[[:space:]].*//p' "$signers" | tr ',"' '\n ' | sort -u); do
+        signed "$signers" "$person" maintenance-signers "$2" "$1/allowed_signers" ${lost:+-r "$lost"} && return
+    done
+    return 1
+}
+
 # Signatures, each at the moment when the hospital received the entry; without a receipt at the entry's own, unproven one.
 own=0
 while read -r entry signer moment source; do
     [ "$source" = hospital ] || own=$((own + 1))
-    if signed "$signers" "$signer" maintenance-record "$moment" "$entry/MANIFEST" ${revoked:+-r "$revoked"}; then
+    lost=$revoked
+    if [ "$source" = hospital ] && [ -n "$since" ] && [ "$moment" -lt "$since" ]; then lost=''; fi
+    check_sm2 "$entry" "$signer"
+    ! vouched "$entry" "$moment" || signers=$entry/allowed_signers
+    if signed "$signers" "$signer" maintenance-record "$moment" "$entry/MANIFEST" ${lost:+-r "$lost"}; then
         [ -z "$follow" ] || [ ! -f "$entry/allowed_signers" ] || signers=$entry/allowed_signers
         continue
     fi
     reason=$(tail -n 1 "$tmp/why" | tr -cd ' -~')
-    if [ -n "$revoked" ] && signed "$signers" "$signer" maintenance-record "$moment" "$entry/MANIFEST"; then
+    if [ -n "$lost" ] && signed "$signers" "$signer" maintenance-record "$moment" "$entry/MANIFEST"; then
         reason="its key is revoked; it stands only if the hospital had it before the key was lost, and the time here is the $source's"
     fi
     fault "$entry" "the signature does not hold for $signer at $moment: the text was changed, or this key may not sign it ($reason)"
@@ -308,6 +363,8 @@ done <"$tmp/work"
 
 total=$(wc -l <"$tmp/work")
 [ "$own" -eq 0 ] || note "$own of $((total)) signatures were checked at the time that the entry itself states, for want of a receipt: an expired key with an earlier date passes"
+[ "$sm2_checked" -eq 0 ] || note "$sm2_checked SM2 signatures hold"
+[ "$sm2_unchecked" -eq 0 ] || note "$sm2_unchecked SM2 signatures were not checked: that takes OpenSSL 3"
 [ -n "$heads" ] || note 'no --heads: a tail cut off, a whole chain signed again and a back-dated entry cannot be seen beyond what receipts show. Ask the hospital for the file heads of its witness'
 cat "$tmp/warnings" "$tmp/faults" | sort -s -t : -k 1,1r -k 2,2 | tr -c '\n -~' '?' # a ledger cannot speak to the terminal
 if [ -s "$tmp/faults" ]; then
