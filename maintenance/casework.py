@@ -6,13 +6,12 @@ because another call may have moved the case meanwhile.
 
 from __future__ import annotations
 
-import importlib
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from maintenance import (
     attachments,
@@ -61,6 +60,8 @@ class Where:
     ledger: Path | None = None
     language: Literal["zh", "en"] | None = None
     offline: str = ""
+    limits: Limits = field(default_factory=dict)  # of the site's contract; none where it has no contract file
+    most_person_days: float | None = None  # of a customisation that the contract makes free
 
     @property
     def path(self) -> Path:
@@ -83,21 +84,6 @@ class _TakenError(Exception):
     """Another call has opened a case of the same number meanwhile."""
 
 
-def limits_of(site: Site) -> Limits:
-    """The limits of the site's contract; none where it has no contract file."""
-    agreed = _contract(site)
-    return dict(agreed.sla) if agreed else {}
-
-
-def _contract(site: Site) -> Any:
-    """The site's contract; None where it has no contract file."""
-    try:
-        module = importlib.import_module("maintenance.contract")
-    except ModuleNotFoundError:
-        return None
-    return module.load(site)
-
-
 def read_cases(path: Path, limits: Limits, now: str = "") -> list[Case]:
     """Every case of a ledger as it stands now."""
     return cases.read(register.read(path), limits, now or ledger.now())
@@ -116,7 +102,6 @@ def log(where: Where, kind: str, given: Given, case: str = "") -> Made:
     """Append one entry of the logbook; raises CallError or RefusedError with nothing written."""
     site, now = where.site, ledger.now()
     redactor = bookkeeping.redactor_of(site)
-    agreed = _contract(site)
     attached = attachments.read(given.attach, redactor)
     facts = logbook.compose(
         logbook.kind_of(kind),
@@ -130,9 +115,9 @@ def log(where: Where, kind: str, given: Given, case: str = "") -> Made:
         case=case,
         text=given.text,
         attached=attached.infos,
-        most_person_days=agreed.most_person_days if agreed else None,
+        most_person_days=where.most_person_days,
     )
-    limits = limits_of(site)
+    limits = where.limits
 
     def check(path: Path) -> None:
         if case:
@@ -157,7 +142,7 @@ def add_event(where: Where, name: EventName, case: str, given: Given) -> Made:
     """Append one event of a case; opening it makes its id where none is given. Raises CallError or RefusedError."""
     redactor = bookkeeping.redactor_of(where.site)
     attached = attachments.read(given.attach, redactor)
-    limits = limits_of(where.site)
+    limits = where.limits
     draft = _compose(where, name, given, redactor, attached, limits)
     if name != "open":
         _check_event(where.path, case, draft, limits)
@@ -215,8 +200,7 @@ def _append(
 
 def document(where: Where, given: str, folder: Path) -> tuple[Case, list[Path], str]:
     """《故障处理记录》 of a case as it stands, written into a folder; the files, and why there is no PDF."""
-    limits = limits_of(where.site)
-    case = find(read_cases(where.path, limits), given)
+    case = find(read_cases(where.path, where.limits), given)
     _verify_since(where.path, case)
     try:
         folder.mkdir(parents=True, exist_ok=True)

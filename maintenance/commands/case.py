@@ -166,7 +166,7 @@ def _test_line(file: str, item: Any) -> str:
 def list_cases(args: Namespace) -> int:
     """A line a case."""
     where = where_of(args)
-    listed = casework.read_cases(where.path, casework.limits_of(where.site))
+    listed = casework.read_cases(where.path, where.limits)
     if args.json:
         print(json.dumps({"cases": [facts_of_case(case) for case in listed]}, ensure_ascii=False))
         return 0
@@ -181,8 +181,7 @@ def list_cases(args: Namespace) -> int:
 def show_case(args: Namespace) -> int:
     """One case."""
     where = where_of(args)
-    limits = casework.limits_of(where.site)
-    case = casework.find(casework.read_cases(where.path, limits), args.id)
+    case = casework.find(casework.read_cases(where.path, where.limits), args.id)
     if args.json:
         print(json.dumps(facts_of_case(case), ensure_ascii=False))
         return 0

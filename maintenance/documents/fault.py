@@ -77,7 +77,7 @@ _WORDS: dict[str, dict[str, Any]] = {
         "step": {"changed": "已变更", "failed": "失败", "unreachable": "未到达"},
         "run": "运行手册",
         "changes": "{count} 项变更",
-        "duration": ("{n} 天", "{n} 小时", "{n} 分钟", ""),
+        "duration": ("{n} 天", "{n} 小时", "{n} 分钟", " "),
         "draft": "（过程稿，未签名）",
     },
     "en": {
