@@ -56,6 +56,7 @@ class Settings(BaseModel):
     revoked_since: str = Field(default="", pattern=r"^$|^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
     witness: WitnessSettings | None = None
     remote: str = "directly"
+    contract_file: str = ""  # what was promised, as data (docs/contract.zh.md)
     # Whether a runbook that changes something needs a work order that the hospital approved (docs/orders.zh.md).
     orders: Literal["required", "optional"] = "required"
     due_days: dict[Literal["critical", "warning", "advice"], int] = {
