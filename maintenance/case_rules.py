@@ -161,10 +161,8 @@ def require_conversation(case: Case) -> None:
         )
 
 
-def require_joinable(case: Case | None, given: str, *, repairs: bool) -> None:
-    """Whether a run may join a case: it is there, it is not closed, and a repair comes after the talk; CallError."""
-    if case is None:
-        raise CallError(f"there is no case '{given}'; runner.py case list tells which there are")
+def require_joinable(case: Case, *, repairs: bool) -> None:
+    """Whether a run may join a case: it is not closed, and a repair comes after the talk; raises CallError."""
     if case.state == "closed":
         raise CallError(f"the case {case.id} is closed; a fault that came back is a new case: case open")
     if repairs:

@@ -36,7 +36,7 @@ class Limit(Protocol):
         """How long it may take."""
 
 
-Limits = Mapping[str, Limit]
+Limits = Mapping[Any, Limit]  # by kind; a contract names its kinds by literals
 
 
 # What stops each clock. A visit answers everything; a restoration makes any answer needless.

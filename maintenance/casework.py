@@ -98,6 +98,11 @@ def find(listed: Sequence[Case], given: str) -> Case:
     return found
 
 
+def require_joinable(path: Path, case: str, *, repairs: bool) -> None:
+    """Before a run joins a case: it is here, not closed, and a repair comes after the talk (4.1.6). CallError."""
+    case_rules.require_joinable(find(read_cases(path, {}), case), repairs=repairs)
+
+
 def log(where: Where, kind: str, given: Given, case: str = "") -> Made:
     """Append one entry of the logbook; raises CallError or RefusedError with nothing written."""
     site, now = where.site, ledger.now()

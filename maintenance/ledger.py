@@ -212,7 +212,7 @@ def check_usable(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = path / f"{_TEMPORARY}probe-{os.getpid()}"
         _write(probe, b"x" * 4096)
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # whoever holds the lock sweeps what is temporary
     except OSError as error:
         raise CallError(
             f"the ledger {path} cannot be written ({error.strerror}); nothing was run. "

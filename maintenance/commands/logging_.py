@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
-from typing import Any
 
-from maintenance import casework, local_time, logbook, site
+from maintenance import casework, contract, local_time, logbook, site
 from maintenance.cases import Limits
 from maintenance.casework import Given, Made, Where
 from maintenance.commands.common import Given as NotEmpty
@@ -74,16 +72,12 @@ def where_of(args: Namespace) -> Where:
 
 def _agreed(of_site: Site) -> tuple[Limits, float | None]:
     """What the site's contract says that this needs: its limits, and the largest customisation that is free."""
-    try:
-        contract: Any = importlib.import_module("maintenance.contract")
-    except ModuleNotFoundError:
-        return {}, None
     agreed = contract.load(of_site)
     if agreed is None:
         return {}, None
     free = set(logbook.KINDS["customisation"].clauses)
     most = [duty.shown.most_person_days for duty in agreed.duties if duty.id in free]
-    return dict(agreed.sla), next((days for days in most if days is not None), None)
+    return agreed.sla, next((days for days in most if days is not None), None)
 
 
 def log(args: Namespace) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -135,23 +134,6 @@ def test_an_id_is_the_next_of_the_day_and_a_call_is_one_case(where: Where) -> No
         casework.add_event(where, "open", "../x", Given(OPENED))
 
 
-def test_cases_that_are_opened_at_once_get_ids_of_their_own(where: Where) -> None:
-    opened(where)
-    made: list[str] = []
-
-    def work(number: int) -> None:
-        made.append(opened(where, title=f"fault {number}"))
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(made)) == 4
-    assert len(casework.read_cases(where.path, LIMITS)) == 5
-    assert verification.verify(where.path).sound
-
-
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -220,6 +202,13 @@ def test_a_log_entry_joins_its_case_and_stops_its_clock(where: Where) -> None:
     close(where, case)
     with pytest.raises(CallError, match="log it without --case"):
         casework.log(where, "phone", Given(fields), case)
+
+
+def test_a_run_joins_a_case_of_this_ledger(where: Where) -> None:
+    case = opened(where)
+    casework.require_joinable(where.path, case, repairs=True)
+    with pytest.raises(CallError, match=f"there is no case 'C9'; the newest are: {case}"):
+        casework.require_joinable(where.path, "C9", repairs=False)
 
 
 def test_a_customisation_is_measured_by_the_contract(where: Where) -> None:

@@ -71,6 +71,15 @@ def test_the_contract_duties_that_a_log_answers_are_all_there() -> None:
     assert clauses >= {"3.2.6.3", "3.2.7", "3.2.8", "4.1.1", "4.1.2", "4.1.4", "4.1.5", "4.2.1", "4.2.2"}
 
 
+def test_the_operating_page_lists_every_kind_with_what_it_requires() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cases.zh.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    listed = {row[0].strip("`"): (row[2].split(), row[3].split()) for row in rows}
+    assert listed == {
+        kind.name: (list(kind.clauses), [field.name for field in kind.required]) for kind in KINDS.values()
+    }
+
+
 def test_an_on_site_visit_answers_the_review_that_it_supported() -> None:
     entry = compose("onsite", {**complete("onsite"), "review": "电子病历五级"})
     assert entry.clauses == ["4.1.4", "3.2.6.3"]
