@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,9 @@ _MAIN = (
     "correction.json",
     "site.json",
 )
+
+
+_KEPT_BYTES = 16384  # of a file whose facts stay in memory: thousands of whole inspections would fill it
 
 
 @dataclass(frozen=True)
@@ -61,20 +63,27 @@ class Item:
             self.entry.path / path for path in sorted(self.manifest.files) if path.startswith("documents/")
         ]
 
-    @cached_property
+    @property
     def facts(self) -> dict[str, Any]:
         """Its main JSON file, parsed; empty where it has none. Raises VerificationError where it cannot be read."""
+        kept = self.__dict__.get("_facts")
+        if kept is not None:
+            return kept  # type: ignore[no-any-return]
         name = next((name for name in _MAIN if name in self.manifest.files), "")
         if not name:
             return {}
         path = self.entry.path / name
         try:
-            facts = json.loads(path.read_bytes())
+            data = path.read_bytes()
+            facts = json.loads(data)
         except (OSError, ValueError, RecursionError) as error:
             raise VerificationError(
                 f"{path} cannot be read ({error}): ./runner.py verify {self.entry.path.parent}"
             ) from None
-        return facts if isinstance(facts, dict) else {}
+        facts = facts if isinstance(facts, dict) else {}
+        if len(data) <= _KEPT_BYTES:
+            self.__dict__["_facts"] = facts
+        return facts
 
 
 def read(path: Path) -> Iterator[Item]:

@@ -17,6 +17,7 @@ from maintenance.commands import (
     ordering,
     packing,
     running,
+    status,
 )
 
 _TOPICS = (
@@ -27,6 +28,7 @@ _TOPICS = (
     accepting,
     logging_,
     case,
+    status,
     packing,
 )  # in the order of the help
 
