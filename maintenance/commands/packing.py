@@ -8,10 +8,13 @@ from argparse import Namespace
 from datetime import date
 from pathlib import Path
 
-from maintenance import site
+from maintenance import bookkeeping, contract, ledger, site
+from maintenance.commands import status
 from maintenance.commands.common import Given, Subparsers, add_common, add_ledger
-from maintenance.errors import CallError
+from maintenance.errors import CallError, RefusedError
+from maintenance.logbook import LogEntry
 from maintenance.pack import build
+from maintenance.record import to_bytes
 
 
 def declare(commands: Subparsers) -> None:
@@ -50,18 +53,27 @@ def pack(args: Namespace) -> int:
     if all(days) and days[0] > days[1]:
         raise CallError(f"--from {days[0]} is after --to {days[1]}")
     heads = Path(args.heads).expanduser().resolve() if args.heads else None
+    path = (Path(args.ledger) if args.ledger else of_site.ledger).resolve()
+    language = args.lang or of_site.settings.language
+    agreed = contract.load(of_site)
     wanted = build.Wanted(
-        ledger=(Path(args.ledger) if args.ledger else of_site.ledger).resolve(),
+        ledger=path,
         facts=of_site.settings.facts.model_dump(),
-        language=args.lang or of_site.settings.language,
+        language=language,
         from_day=days[0],
         to_day=days[1],
         heads=heads,
+        cover=status.of(path, agreed, ledger.now(), of_site.name, language) if agreed else None,
     )
     try:
         made = build.write(wanted, target)
     except OSError as error:
         raise CallError(f"{target} cannot be written: {error.strerror}") from None
+    try:
+        entry = _record(of_site, path, made)
+    except (CallError, RefusedError) as error:  # the hospital makes packs too, and has no engineer's key
+        entry = ""
+        print(f"note: not recorded in the ledger: {error}", file=sys.stderr)
     if args.json:
         facts = {
             "pack": str(made.path),
@@ -70,6 +82,7 @@ def pack(args: Namespace) -> int:
             "included": made.included,
             "files": made.files,
             "documents": made.documents,
+            "entry": entry,
         }
         print(json.dumps(facts, ensure_ascii=False))
         return 0
@@ -87,6 +100,35 @@ def pack(args: Namespace) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def _record(of_site: site.Site, path: Path, made: build.Pack) -> str:
+    """Sign into the ledger that the pack was made, where there is an engineer's key here; returns the entry's path."""
+    facts = LogEntry(
+        what="pack",
+        site=of_site.name,
+        at=ledger.now(),
+        until=None,
+        case=None,
+        clauses=["4.5.1", "3.2.6.2"],
+        text=made.path.name,
+        fields={
+            "sha256": made.sha256,
+            "entries": f"{made.included}/{made.entries}",
+            "first": made.first,
+            "last": made.last,
+        },
+        attachments=[],
+        operator=bookkeeping.operator(of_site),
+        recorded=ledger.now(),
+    )
+    name = f"pack-{made.sha256[:12]}"
+    entry, notes = bookkeeping.add_entry(
+        of_site, "entry", name, {"entry.json": to_bytes(facts)}, ledger_path=path
+    )
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    return str(entry.path)
 
 
 def _day(name: str, text: str) -> str:

@@ -14,8 +14,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from maintenance import ledger, local_time, manifest, register, verification
+from maintenance.cover import Cover
+from maintenance.documents import cover_words, status_page
 from maintenance.errors import CallError, VerificationError
 from maintenance.pack import contents
+from maintenance.pack.words import WORDS
 from maintenance.register import Item
 from maintenance.runbook import REPOSITORY
 
@@ -51,6 +54,7 @@ class Wanted:
     to_day: str = ""
     heads: Path | None = None
     signers: Path | None = None
+    cover: Cover | None = None  # where the site has a contract file
 
 
 def write(
@@ -109,6 +113,8 @@ def _members(
     yield "index.html", _start_page(wanted, told, len(items)).encode()
     yield "verify.html", PAGE
     yield "chain.js", _chain(wanted.ledger, items)
+    if wanted.cover:
+        yield "status.html", status_page.render(wanted.cover, wanted.language).encode()
     yield "VERIFY.txt", _instructions(told, partial=len(included) < len(items)).encode()
     yield "verify.sh", VERIFIER
     if signers:
@@ -174,13 +180,17 @@ def _templates() -> Environment:
 
 
 def _start_page(wanted: Wanted, told: contents.Contents, entries: int) -> str:
-    from maintenance.pack.words import WORDS
-
+    words = cover_words.WORDS[wanted.language]
     return (
         _templates()
         .get_template("index.html.j2")
         .render(
             w=WORDS[wanted.language],
+            c=words,
+            cover=wanted.cover,
+            promised=lambda row: cover_words.owed(row, words),
+            responded=lambda told: cover_words.response(told, words),
+            told_of=lambda row: cover_words.shown(row, words),
             language=wanted.language,
             told=told,
             entries=entries,
