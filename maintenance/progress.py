@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +20,9 @@ _DONE = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on
 class Progress:
     """Shows hosts done, the current step and failures; knows nothing of records."""
 
-    def __init__(self, hosts: int, *, quiet: bool = False) -> None:
+    def __init__(self, hosts: int, *, quiet: bool = False, mask: Callable[[str], str] = str) -> None:
+        """mask: takes secrets out of what is shown; names of tasks and messages of hosts may hold some."""
+        self._mask = mask
         self._hosts = hosts
         self._quiet = quiet
         self._console = Console(stderr=True, highlight=False)
@@ -58,7 +61,7 @@ class Progress:
         data = event.get("event_data") or {}
         kind = event.get("event")
         if kind == "playbook_on_task_start":
-            self._task = str(data.get("task", ""))[:100]
+            self._task = self._mask(str(data.get("task", "")))[:100]
             self._done.clear()
             self._line(force=False)
         elif kind in _DONE:
@@ -67,7 +70,7 @@ class Progress:
             if kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignore_errors"):
                 self._failed.add(host)
                 message = (
-                    str((data.get("res") or {}).get("msg", ""))[:200]
+                    self._mask(str((data.get("res") or {}).get("msg", "")))[:200]
                     if kind == "runner_on_unreachable"
                     else ""
                 )

@@ -8,6 +8,7 @@ Low-entropy secrets are never hashed, only masked.
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import json
 import math
@@ -28,6 +29,45 @@ PLAIN_NAME = re.compile(
     r"(?i)((ansible_|db_?|login_)?(user(name)?|host(name)?|port|name|role|database)|type|method|path|(key_?)?file|url|id)"
 )
 _SHORTEST = 4  # characters; masking a shorter value would blacken ordinary words and numbers
+
+# Names of patients. Only where a word says that a patient's name follows: names in free text cannot all be known
+# (docs/evidence.md). The surname stays: 张**.
+_SURNAMES = (
+    "欧阳|上官|司马|诸葛|夏侯|皇甫|尉迟|公孙|慕容|令狐|司徒|东方|南宫|"
+    "[王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金"
+    "石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤常温康施文牛樊葛邢安齐易乔伍庞颜倪庄聂章鲁岳翟"
+    "殷詹申欧耿关兰焦俞左柳甘祝包宁尚符舒阮柯纪梅童凌毕单季裴霍涂成苗谷盛曲翁冉骆蓝路游辛靳管柴蒙鲍华喻祁蒲房滕屈饶解牟艾尤阳"
+    "时穆农司卓古吉缪简车项连芦麦褚娄窦戚岑景党宫费卜冷晏席卫米柏宗瞿桂全佟应臧闵苟邬边卞姬师和仇栾隋商刁沙荣巫寇桑郎甄丛仲虞敖]"
+)
+# What follows 患者 in ordinary sentences and begins with a surname too.
+_ORDINARY = (
+    "高血|高龄|高危|高钾|高磷|安全|安排|安装|常规|常用|方案|方面|方式|余额|陆续|周期|周边|周转|马上|许可|许多|程度|程序|康复|黄疸|"
+    "白细|白蛋|何时|任何|任意|曾经|连接|史|金额|文件|文档|文书|全部|全体|全名|夏季|严重|苏醒|叶酸|谢绝|顾虑|时间|时段|应用|应急|"
+    "应当|管理|管路|解除|解决|应|成功|成员|单位|单号|单据|单独|关联|关系|关怀|关注|包括|包含|简介|简况|温度|水|江|江湖|路径|路由|"
+    "万|向导|向上|易感|平|华|房间|商保|费用|费别|党|师|和|于|农|车|游|司机|古|阳性|景|席位|宫|冷|米|边|荣|项目|尚未|左|右|"
+    "宁|季度|游离|盛|凌晨|童|申请|申报|章|柏|兰|梅毒|石|金|施|段|龙|雷|武|唐筛|毛细|钱款|孔|汤|吉|麦|卫生|蓝|曲线|冉|古|卜|丁"
+)
+_NEXT = "的在于透反说诉称上下开今昨前已未无有和与及等治进出入做因要血体病现曾需主住姓家电床刚等因感发出头胸不"
+_HAN = "一-鿿"
+_GIVEN = rf"(?:[{_HAN}]{{1,2}}(?=[{_NEXT}]|[^{_HAN}*]|$)|[{_HAN}]{{1,2}}(?![*]))"
+_NOBODY = "未知|不详|保密|匿名|多名|若干|所有|某|数据|信息"
+_PATIENT_NAME = (
+    # 患者姓名：张三, 姓名=李四, 患者（王五）, "patient_name": "赵六"
+    rf"(?P<keep>(?:(?:患者|病人|病员|受检者)(?:的)?(?:姓名|名字)?|(?<![{_HAN}])姓名|(?i:patient_?name|hz_?xm))"
+    rf"(?:[\"']?\s{{0,3}}[:：=]\s{{0,3}}[\"'“]?|[(（【\"“]))(?!(?:{_ORDINARY}|{_NOBODY}))"
+    rf"(?:(?P<family>{_SURNAMES}){_GIVEN}|(?P<first>[{_HAN}])[{_HAN}·]{{1,8}}(?![{_HAN}·*]))"
+    # 患者张三透析中断
+    rf"|(?P<keep2>(?:患者|病人)(?:姓名|名字)?\s?)(?!{_ORDINARY})"
+    rf"(?P<family2>{_SURNAMES})[{_HAN}]{{1,2}}(?=[{_NEXT}]|[^{_HAN}*]|$)"
+    # Patient: Zhang San
+    r"|(?P<keep3>\b[Pp]atient(?:'s)?(?:[ _][Nn]ame)?[\"']?\s{0,3}[:=]\s{0,3}[\"']?)"
+    r"(?P<family3>[A-Z])[A-Za-z'-]{1,30}(?: [A-Z][A-Za-z'-]{1,30}){0,2}"
+)
+_PARTS = ("keep", "family", "first", "keep2", "family2", "keep3", "family3")  # of a match, what may be read
+# A field of this name holds one, whatever it looks like.
+_PATIENT_FIELD = re.compile(
+    r"(?i)(?:patient|pat|hz|br)_?(?:name|xm)|patient|患者(?:姓名)?|病人(?:姓名)?|姓名|xm"
+)
 
 # Name, pattern, what stays. Group 'keep' is what may be read of a match. Each takes time in proportion to a text that a
 # hostile host chose: nothing repeats without bound before what makes it a match.
@@ -50,7 +90,16 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         "resident_id",
         r"(?<![0-9A-Za-z])[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?![0-9A-Za-z])",
     ),
-    ("mobile_phone", r"(?<![0-9A-Za-z.])1[3-9]\d{9}(?![0-9A-Za-z.])"),
+    (
+        "mobile_phone",
+        # As written by people too: 138-0013-8000, +86 138 0013 8000. A version or a path of digits is none.
+        r"(?<![0-9A-Za-z])(?<!\d\.)(?:\+?86[- ]?)?1[3-9]\d(?:\d{8}|-\d{4}-\d{4}| \d{4} \d{4})(?![0-9A-Za-z]|\.\d)",
+    ),
+    (
+        "patient_number",
+        r"(?P<keep>(?:住院|门诊|病案|病历|透析|就诊卡|医保卡?)号(?:码)?\s{0,3}[:：=]?\s{0,3})[A-Za-z]{0,3}\d[0-9A-Za-z-]{3,24}",
+    ),
+    ("patient_name", _PATIENT_NAME),
 )
 # Words that a match of 'assignment' may have behind the sign without being a secret.
 _HARMLESS = re.compile(
@@ -89,6 +138,12 @@ class Redactor:
             if _may_hold(name, text):
                 text = pattern.sub(lambda match, name=name: self._masked(name, match), text)  # type: ignore[misc]
         return text
+
+    def uncounted(self) -> Redactor:
+        """Masks the same; what it masks is on a screen and in no record."""
+        twin = copy.copy(self)
+        twin.hits = Counter()
+        return twin
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """The same structure with every string, also in keys, masked; such as JSON can hold and give back."""
@@ -145,10 +200,17 @@ class Redactor:
     def _named(self, key: str, item: Any, depth: int) -> Any:
         if isinstance(item, str) and item and SECRET_NAME.search(key) and not _HARMLESS.fullmatch(item):
             return self._mask("secret_name")
+        if isinstance(item, str) and item and _PATIENT_FIELD.fullmatch(key):
+            self.hits["patient_name"] += 1
+            return f"{item[0]}**"
         return self.value(item, depth)
 
     def _masked(self, name: str, match: re.Match[str]) -> str:
         kept = match.groupdict().get("keep") or ""
+        if name == "patient_name":
+            self.hits[name] += 1
+            parts = match.groupdict(default="")
+            return "".join(parts[part] for part in _PARTS) + "**"
         if name == "assignment" and _HARMLESS.fullmatch(match[0][len(kept) :]):
             return match[0]
         return kept + self._mask(name)
@@ -170,6 +232,17 @@ _HINTS = {
 
 def _may_hold(name: str, text: str) -> bool:
     """Cheap test before a costly pattern: snapshots hold tens of thousands of short strings."""
+    if name == "patient_name":
+        return (
+            "患者" in text
+            or "病人" in text
+            or "姓名" in text
+            or "atient" in text
+            or "病员" in text
+            or "受检" in text
+        )
+    if name == "patient_number":
+        return "号" in text
     hint = _HINTS.get(name)
     if hint:
         return hint in text

@@ -105,7 +105,8 @@ class _Run:
 def execute(call: Call) -> Outcome:
     """Run a runbook and leave its record; raises MaintenanceError where nothing could be recorded or run."""
     prepared = _prepare(call)
-    with execution.cancellable() as cancel, Progress(len(prepared.plan.hosts), quiet=call.quiet) as progress:
+    shown = Progress(len(prepared.plan.hosts), quiet=call.quiet, mask=prepared.redactor.uncounted().text)
+    with execution.cancellable() as cancel, shown as progress:
         journal = Journal(prepared.ledger, prepared.name)
         try:
             refused = _open(prepared, journal, progress)

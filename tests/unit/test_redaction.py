@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import urllib.parse
 
 import pytest
@@ -154,3 +155,68 @@ def test_a_secret_that_looks_like_a_digest_stops_it() -> None:
     secret = "0123456789abcdef" * 4
     with pytest.raises(RefusedError):
         Redactor([secret]).check(json.dumps({"sha256": secret}).encode(), "record.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("姓名：张三", "姓名：张**"),
+        ("姓名: 欧阳小明", "姓名: 欧阳**"),
+        ("患者司马光明", "患者司马**"),
+        ("患者姓名：阿依古丽", "患者姓名：阿**"),
+        ("患者：王芳反映机器报警", "患者：王**反映机器报警"),
+        ("患者（陈静）今日未上机", "患者（陈**）今日未上机"),
+        ("患者张三透析中断", "患者张**透析中断"),
+        ("患者高明上机", "患者高**上机"),
+        ("病人王建国说", "病人王**说"),
+        ('{"patient_name": "赵六"}', '{"patient_name": "赵**"}'),
+        ("Patient: Zhang San, bed 3", "Patient: Z**, bed 3"),
+        ("住院号：ZY0012345", "住院号：[masked:patient_number]"),
+        ("电话 138-0013-8000", "电话 [masked:mobile_phone]"),
+        ("+86 138 0013 8000", "[masked:mobile_phone]"),
+        ("call 13800138000.", "call [masked:mobile_phone]."),
+        ("张三_450303199001011234.pdf", "张三_[masked:resident_id].pdf"),
+    ],
+)
+def test_a_patient_is_masked_where_a_word_says_that_one_follows(text: str, masked: str) -> None:
+    redactor = Redactor()
+    assert redactor.text(text) == masked
+    assert redactor.text(masked) == masked, "masking again changes nothing"
+    assert sum(redactor.hits.values()) == 1
+
+
+ORDINARY = """
+患者数据无法保存 患者信息管理 患者安全 患者高血压病史 患者管理模块
+患者余额查询 患者周期治疗 患者马上要透析 参加人姓名：王芳 报修人：王芳
+患者：无 患者姓名字段为空 患者列表 patient:unknown
+姓名不能为空 患者治疗方案 患者陆续上机 患者文件 患者全部下机 病人管理系统
+患者和家属 患者时间安排 工程师王芳 患者白细胞计数
+10.13800138000.1 患者常规检查 患者成功登记 患者曾经就诊
+患者签名 姓名、年龄 患者满意度调查 患者何时下机 患者金额 患者：全部
+序号：12345 工单号 患者温度曲线 患者石膏 患者路径
+"""
+
+
+@pytest.mark.parametrize("text", ORDINARY.split())
+def test_ordinary_words_behind_patient_stay(text: str) -> None:
+    redactor = Redactor()
+    assert redactor.text(text) == text
+    assert not redactor.hits
+
+
+def test_a_field_that_is_named_for_a_patient_is_masked_whatever_it_holds() -> None:
+    masked = Redactor().value({"patient_name": "阿卜杜拉", "患者姓名": "x y", "name": "王芳", "hz_xm": ""})
+    assert masked == {"patient_name": "阿**", "患者姓名": "x**", "name": "王芳", "hz_xm": ""}
+
+
+@pytest.mark.parametrize(
+    "text", ["患者", "患者：", "姓名：张", "Patient: ", "住院号 ", "138 ", "+86 ", "Patient: A"]
+)
+def test_a_hostile_text_costs_no_more_than_its_length(text: str) -> None:
+    """Twice the text, about twice the time: nothing in a pattern repeats without bound."""
+    times = []
+    for count in (20_000, 80_000):
+        begun = time.process_time()
+        Redactor().text(text * count)
+        times.append(time.process_time() - begun)
+    assert times[1] < 16 * max(times[0], 0.01)
