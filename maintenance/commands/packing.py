@@ -63,6 +63,8 @@ def pack(args: Namespace) -> int:
         from_day=days[0],
         to_day=days[1],
         heads=heads,
+        revoked=of_site.revoked,
+        revoked_since=of_site.settings.revoked_since,
         cover=status.of(path, agreed, ledger.now(), of_site.name, language) if agreed else None,
     )
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from maintenance import ledger, local_time, manifest, register, verification
+from maintenance import ledger, local_time, manifest, register, sm2, verification
 from maintenance.cover import Cover
 from maintenance.documents import cover_words, status_page
 from maintenance.errors import CallError, VerificationError
@@ -54,6 +54,8 @@ class Wanted:
     to_day: str = ""
     heads: Path | None = None
     signers: Path | None = None
+    revoked: Path | None = None
+    revoked_since: str = ""
     cover: Cover | None = None  # where the site has a contract file
 
 
@@ -61,7 +63,14 @@ def write(
     wanted: Wanted, target: Path, progress: Callable[[int, int], None] = lambda _done, _all: None
 ) -> Pack:
     """Make the zip, whole or not at all; raises VerificationError where the ledger is not sound."""
-    report = verification.verify(wanted.ledger, heads=wanted.heads, signers=wanted.signers, progress=progress)
+    report = verification.verify(
+        wanted.ledger,
+        heads=wanted.heads,
+        signers=wanted.signers,
+        revoked=wanted.revoked,
+        revoked_since=wanted.revoked_since,
+        progress=progress,
+    )
     if report.faults:
         raise VerificationError(
             f"the ledger does not verify, no pack was made: {report.faults[0]} "
@@ -123,9 +132,8 @@ def _members(
         yield "heads", wanted.heads
     for item in items:
         folder = item.entry.folder
-        for path in ("MANIFEST", "MANIFEST.sig", "MANIFEST.sm2sig"):
-            if path != "MANIFEST.sm2sig" or (item.entry.path / path).is_file():
-                yield f"ledger/{folder}/{path}", item.entry.path / path
+        for path in _signed(item):
+            yield f"ledger/{folder}/{path}", item.entry.path / path
         for path in sorted(item.manifest.files):
             if folder in included or _travels(path):
                 yield f"ledger/{folder}/{path}", item.entry.path / path
@@ -133,9 +141,18 @@ def _members(
         yield f"ledger/{ledger.RECEIPTS}/{file.name}", file
 
 
+def _signed(item: Item) -> list[str]:
+    """The MANIFEST and its signatures, which it cannot list."""
+    return [
+        name for name in ("MANIFEST", "MANIFEST.sig", sm2.SIGNATURE) if (item.entry.path / name).is_file()
+    ]
+
+
 def _travels(path: str) -> bool:
     """Who may sign, and the hospital's receipts: without them no MANIFEST can be judged."""
-    return path == "allowed_signers" or path.startswith(f"{ledger.RECEIPTS}/")
+    return path in ("allowed_signers", "allowed_signers.sig", sm2.LIST) or path.startswith(
+        f"{ledger.RECEIPTS}/"
+    )
 
 
 def _waiting(path: Path) -> list[Path]:
@@ -147,11 +164,7 @@ def _chain(path: Path, items: list[Item]) -> bytes:
     """The small part of the ledger as data for the page: a page opened from a disk may read no file by itself."""
     files: dict[str, str] = {}
     for item in items:
-        for name in (
-            "MANIFEST",
-            "MANIFEST.sig",
-            *(name for name in sorted(item.manifest.files) if _travels(name)),
-        ):
+        for name in (*_signed(item), *(name for name in sorted(item.manifest.files) if _travels(name))):
             files[f"{item.entry.folder}/{name}"] = _base64(item.entry.path / name)
     for file in _waiting(path):
         files[f"{ledger.RECEIPTS}/{file.name}"] = _base64(file)

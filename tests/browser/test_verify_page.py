@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
@@ -9,14 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ledger_builder import ENGINEER, RECEIPT, RECORD, WITNESS, Ledger, digest, make_key, public, receipt
+from ledger_builder import ENGINEER, RECEIPT, RECORD, WITNESS, Ledger, digest, make_key, public, receipt, sign
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+from test_change_document import an_order
 
 from maintenance import verification
 from maintenance.pack import build
+from maintenance.record import to_bytes
 
 OPTIONS = [
     "--headless=new",
@@ -306,6 +309,105 @@ def test_what_the_command_finds_the_page_finds(
         {fault.entry.split(" ", 1)[0] for fault in expected}
     ), (page.faults, expected)
     assert len(page.faults) == len(expected), (page.faults, expected)
+
+
+def test_a_new_list_that_the_hospital_signed_is_followed_and_another_is_not(
+    browser: Page, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    """The engineer's old key is gone; the hospital's signature beside the new list brings the new one in."""
+    made = Ledger.create(tmp_path / "ledger", keys["engineer"], keys["witness"])
+    office = f'office@hospital namespaces="maintenance-signers" {public(keys["rsa"])}\n'
+    made.add("entry", "office", {"entry.json": "{}\n", "allowed_signers": made.allowed_signers + office})
+    new = f'{ENGINEER} namespaces="{RECORD}" {public(keys["stranger"])}\n{office}'.encode()
+    made.key = keys["stranger"]
+    files: dict[str, str | bytes] = {"entry.json": "{}\n", "allowed_signers": new}
+    signed = files | {"allowed_signers.sig": sign(keys["rsa"], "maintenance-signers", new)}
+    forged = made.copy(tmp_path / "forged")
+    made.add("entry", "rotated", signed)
+    made.run("20261122T130000Z-inspect")
+    assert verification.verify(made.root).sound
+    page = browser.open(build.PAGE).give("zip", a_pack(made, tmp_path / "pack.zip"))
+    assert (page.state, page.faults) == ("sound", [])
+    forged.add("entry", "rotated", files)
+    assert not verification.verify(forged.root).sound
+    page.give("zip", zipped(forged.root, tmp_path / "forged.zip"))
+    assert page.state == "broken"
+    assert "is not allowed to sign for" in page.faults[0]
+
+
+@pytest.mark.parametrize(
+    ("approvers", "changed", "said"),
+    [
+        (("rsa", "ecdsa"), {}, ""),
+        (("rsa",), {}, "it has 1 of 2 approvals"),
+        (("rsa", "rsa"), {}, "it has 1 of 2 approvals"),
+        (("rsa", "engineer"), {}, "it has 1 of 2 approvals"),
+        (("rsa", "stranger"), {}, "it has 1 of 2 approvals"),
+        (("rsa", "ecdsa"), {"hosts": ["db9"]}, "for other hosts"),
+        (("rsa", "ecdsa"), {"opened": "2026-11-22T18:00:00Z"}, "outside of its window"),
+    ],
+)
+def test_an_order_that_does_not_cover_its_run_is_seen(
+    browser: Page,
+    keys: dict[str, Path],
+    tmp_path: Path,
+    approvers: tuple[str, ...],
+    changed: dict[str, object],
+    said: str,
+) -> None:
+    made = Ledger.create(tmp_path / "ledger", keys["engineer"], keys["witness"])
+    people = [
+        f'{name}@h namespaces="maintenance-order" {public(keys[name])}\n'
+        for name in ("rsa", "ecdsa", "engineer")
+    ]
+    signers = made.allowed_signers + "".join(people)
+    made.add("entry", "people", {"entry.json": "{}\n", "allowed_signers": signers})
+    order = an_order().order
+    data = to_bytes(
+        order.model_copy(update={"engineer": order.engineer.model_copy(update={"principal": ENGINEER})})
+    )
+    opened = {
+        "site": "lab",
+        "runbook": "trial",
+        "hosts": ["db1"],
+        "opened": "2026-11-22T14:30:00Z",
+        **changed,
+    }
+    files: dict[str, str | bytes] = {"open.json": json.dumps(opened), "order.json": data}
+    files["order.json.engineer.sig"] = sign(keys["engineer"], RECORD, data)
+    for number, name in enumerate(approvers):
+        files[f"order.json.{number}.sig"] = sign(keys[name], "maintenance-order", data)
+    made.add("open", "20261122T143000Z-trial", files)
+    made.add("close", "20261122T143000Z-trial")
+    assert verification.verify(made.root).sound == (not said)
+    page = browser.open(build.PAGE).give("zip", zipped(made.root, tmp_path / "pack.zip"))
+    assert page.state == ("broken" if said else "sound"), page.faults
+    assert said in "".join(page.faults)
+
+
+def test_a_second_signature_is_not_called_checked_and_its_loss_is_seen(
+    browser: Page, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    made = Ledger.create(tmp_path / "ledger", keys["engineer"], keys["witness"])
+    private = tmp_path / "sm2.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "SM2", "-out", str(private)], check=True)
+    pem = subprocess.run(
+        ["openssl", "pkey", "-in", str(private), "-pubout"], check=True, capture_output=True
+    ).stdout.decode()
+    entry = made.add("entry", "sm2", {"entry.json": "{}\n", "sm2_signers": f"{ENGINEER}\n{pem}"})
+    how = ["-rawin", "-digest", "sm3", "-pkeyopt", "distid:1234567812345678", "-inkey", str(private)]
+    signature = entry / "MANIFEST.sm2sig"
+    subprocess.run(
+        ["openssl", "pkeyutl", "-sign", *how, "-in", str(entry / "MANIFEST"), "-out", str(signature)],
+        check=True,
+    )
+    page = browser.open(build.PAGE).give("zip", a_pack(made, tmp_path / "pack.zip"))
+    assert (page.state, page.faults) == ("partial", [])
+    assert "1 SM2 signatures cannot be checked in a browser" in page.text("explained")
+    signature.unlink()
+    page.give("zip", zipped(made.root, tmp_path / "stripped.zip"))
+    assert page.state == "broken"
+    assert "The second signature was taken away" in page.faults[0]
 
 
 @pytest.mark.parametrize("attack", ["truncated", "signed anew"])
