@@ -42,7 +42,7 @@ def read(paths: Sequence[str], redactor: Redactor) -> Attachments:
     seen: dict[str, str] = {}
     for number, given in enumerate(paths, 1):
         title = redactor.text(Path(given).name)
-        data = _read(Path(given).expanduser(), redactor.text(given))
+        data = _read(Path(given), redactor.text(given))
         digest = manifest.sha256_bytes(data)
         if digest in seen:
             raise CallError(f"--attach: {title} is the same file as {seen[digest]}; attach it once")

@@ -44,7 +44,8 @@ def check_next(case: Case, name: EventName, at: str, fields: Mapping[str, str]) 
                 f"case respond: {local_time.minute(at)} is before remote work was decided "
                 f"({local_time.minute(clock.started)})"
             )
-    if name == "close" and any(at < event.at for event in case.events):
+    happened = [*(event.until or event.at for event in case.events), *(run.finished for run in case.joined)]
+    if name == "close" and at < max(happened):
         raise CallError(f"case close: {local_time.minute(at)} is before something that happened to {case.id}")
 
 

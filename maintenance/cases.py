@@ -79,6 +79,11 @@ class Event:
         return late if late > LATE_SECONDS else 0
 
     @property
+    def answered(self) -> str:
+        """When the hospital had its answer: at the end of remote work, at the beginning of everything else."""
+        return (self.until or self.at) if self.name == "log remote" else self.at
+
+    @property
     def answers(self) -> str:
         """Its name as ANSWERS has it."""
         return f"respond {self.fields.get('channel', '')}" if self.name == "respond" else self.name
@@ -393,8 +398,8 @@ def _clock(kind: str, limit: Limit, start: Event, events: Sequence[Event], now: 
         for event in events
         if event.answers in ANSWERS[kind] and (event.at, event.seq) > (start.at, start.seq)
     ]
-    stop = min(answers, key=lambda event: (event.at, event.seq), default=None)
-    end = stop.at if stop else max(now, start.at)
+    stop = min(answers, key=lambda event: (event.answered, event.seq), default=None)
+    end = stop.answered if stop else max(now, start.at)
     paused, still = _paused(kind, events, start.at, end)
     used = seconds(start.at, end) - paused
     within = used <= limit.hours * 3600
@@ -411,7 +416,7 @@ def _clock(kind: str, limit: Limit, start: Event, events: Sequence[Event], now: 
         clause=limit.clause,
         limit_hours=limit.hours,
         started=start.at,
-        stopped=stop.at if stop else None,
+        stopped=stop.answered if stop else None,
         paused_seconds=paused,
         used_seconds=used,
         state=state,

@@ -89,6 +89,14 @@ def read_cases(path: Path, limits: Limits, now: str = "") -> list[Case]:
     return cases.read(register.read(path), limits, now or ledger.now())
 
 
+def listed(where: Where) -> list[Case]:
+    """Every case of the site's ledger; raises CallError for the ledger of another site."""
+    first = next(iter(ledger.entries(where.path)), None)
+    if first and first.kind == "genesis" and first.name != where.site.name:
+        raise CallError(f"{where.path} is the ledger of the site {first.name}, not of {where.site.name}")
+    return read_cases(where.path, where.limits)
+
+
 def find(listed: Sequence[Case], given: str) -> Case:
     """The case of an id; raises CallError."""
     found = next((case for case in listed if case.id == given), None)
@@ -205,7 +213,13 @@ def _append(
 
 def document(where: Where, given: str, folder: Path) -> tuple[Case, list[Path], str]:
     """《故障处理记录》 of a case as it stands, written into a folder; the files, and why there is no PDF."""
-    case = find(read_cases(where.path, where.limits), given)
+    from maintenance.documents import fault  # slow to import
+
+    case = find(listed(where), given)
+    for suffix in ("docx", "pdf"):
+        target = (folder / fault.file_name(where.site.name, case.id)).with_suffix(f".{suffix}")
+        if target.exists():
+            raise CallError(f"-o: {target} is there already; name another folder")
     _verify_since(where.path, case)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,11 @@ from maintenance.casework import Given
 from maintenance.commands.common import Given as NotEmpty
 from maintenance.commands.common import Subparsers, add_common, add_ledger
 from maintenance.commands.logging_ import add_writing, facts_of, print_made, where_of
+from maintenance.documents.clean import clean
 from maintenance.errors import CallError
 
 _LISTS = ("measures", "tests")
+_LINE = 600  # characters of an event that are shown; its entry holds them all
 
 
 def declare(commands: Subparsers) -> None:
@@ -112,7 +114,7 @@ def _closing(args: Namespace, fields: dict[str, str]) -> Given:
     """What closes a case, from options or from a file, never a thing from both."""
     measures, tests = list(args.measure), list(args.test)
     if args.file:
-        stated = _read_file(Path(args.file).expanduser())
+        stated = _read_file(Path(args.file))
         known = {field.name for field in EVENTS["close"].fields}
         for key, value in stated.items():
             if key in _LISTS:
@@ -166,13 +168,13 @@ def _test_line(file: str, item: Any) -> str:
 def list_cases(args: Namespace) -> int:
     """A line a case."""
     where = where_of(args)
-    listed = casework.read_cases(where.path, where.limits)
+    listed = casework.listed(where)
     if args.json:
         print(json.dumps({"cases": [facts_of_case(case) for case in listed]}, ensure_ascii=False))
         return 0
     for case in listed:
         states = ", ".join(_clock_line(clock) for clock in case.clocks if clock.started) or "no limits agreed"
-        print(f"{case.id}  {case.state:<8}  {local_time.minute(case.opened)}  {case.title}: {states}")
+        print(f"{case.id}  {case.state:<8}  {local_time.minute(case.opened)}  {clean(case.title)}: {states}")
     if not listed:
         print(f"no case in {where.path}")
     return 0
@@ -181,12 +183,12 @@ def list_cases(args: Namespace) -> int:
 def show_case(args: Namespace) -> int:
     """One case."""
     where = where_of(args)
-    case = casework.find(casework.read_cases(where.path, where.limits), args.id)
+    case = casework.find(casework.listed(where), args.id)
     if args.json:
         print(json.dumps(facts_of_case(case), ensure_ascii=False))
         return 0
-    print(f"case      {case.id}  {case.title}: {case.state}")
-    print(f"reported  {local_time.minute(case.opened)} by {case.reporter}, {case.department}")
+    print(f"case      {case.id}  {clean(case.title)}: {case.state}")
+    print(f"reported  {local_time.minute(case.opened)} by {clean(case.reporter)}, {clean(case.department)}")
     _print_clocks(case)
     for _, line in sorted([*map(_event_line, case.events), *map(_run_line, case.joined)]):
         print(line)
@@ -202,7 +204,7 @@ def show_case(args: Namespace) -> int:
 def _event_line(event: Event) -> tuple[tuple[str, int], str]:
     said = "; ".join([*(f"{name}={value}" for name, value in event.fields.items()), event.text])
     late = f" (recorded {logbook.duration(event.late_seconds)} after)" if event.late_seconds else ""
-    line = f"{local_time.minute(event.at)}  {event.name}{late}: {said.strip('; ')}  [{event.folder}]"
+    line = f"{local_time.minute(event.at)}  {event.name}{late}: {clean(said.strip('; '), _LINE)}  [{event.folder}]"
     return (event.at, event.seq), line
 
 
@@ -214,7 +216,7 @@ def _run_line(run: Joined) -> tuple[tuple[str, int], str]:
 def make_document(args: Namespace) -> int:
     """Render it again."""
     where = where_of(args)
-    case, documents, why = casework.document(where, args.id, Path(args.output).expanduser().resolve())
+    case, documents, why = casework.document(where, args.id, Path(args.output).resolve())
     if why:
         print(f"note: no PDF: {why}", file=sys.stderr)
     if args.json:

@@ -62,7 +62,7 @@ def where_of(args: Namespace) -> Where:
     limits, most_person_days = _agreed(of_site)
     return Where(
         site=of_site,
-        ledger=Path(args.ledger).expanduser() if args.ledger else None,
+        ledger=Path(args.ledger) if args.ledger else None,
         language=args.lang,
         offline=getattr(args, "offline", ""),
         limits=limits,

@@ -360,7 +360,7 @@ def _runs(runs: Sequence[Joined], words: dict[str, Any], language: str) -> Table
         {
             "run": clean(run.run, 80),
             "title": clean(run.title.get(language) or run.runbook, 80),
-            "hosts": clean(words["list"].join(run.hosts), 200) or words["none"],
+            "hosts": clean(", ".join(run.hosts), 200) or words["none"],
             "started": _short(run.started),
             "outcome": words["outcome"].get(run.outcome, run.outcome),
             "colour": GREEN if run.outcome == "succeeded" else RED,

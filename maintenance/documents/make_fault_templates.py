@@ -117,14 +117,21 @@ def _repair(page: Page) -> None:
     page.rows_or_note(
         "runs",
         """
-        4.4 | 运行编号 | Run | run
-        3.4 | 运行手册 | Runbook | title
-        2.4 | 主机 | Hosts | hosts
+        4.2 | 运行编号 | Run | run
+        2.8 | 运行手册 | Runbook | title
+        3.2 | 主机 | Hosts | hosts
         3.0 | 开始 | Began | started | centre
         1.9 | 结果 | Outcome | outcome | colour, centre
         1.5 | 条目 | Entry | seq | centre
         """,
     )
+    page.tag("if steps.rows")
+    page.text(
+        t("其中有变更或未成功的步骤", "Steps of theirs that changed something or failed"),
+        "Heading 3",
+        keep=True,
+    )
+    page.tag("endif")
     page.rows_or_note(
         "steps",
         """

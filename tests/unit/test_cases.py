@@ -77,6 +77,21 @@ def clock(case: Case, kind: str) -> Clock:
     return found
 
 
+RUN = Joined(
+    run="r",
+    seq=9,
+    title={},
+    runbook="recover",
+    repairs=True,
+    started=time(2),
+    finished=time(3),
+    outcome="succeeded",
+    reason="",
+    operator="",
+    hosts=(),
+    changed=0,
+    steps=(),
+)
 ONSITE = ("decide", {"channel": "onsite", "reason": "x"})
 REMOTE = ("decide", {"channel": "remote", "reason": "x"})
 
@@ -132,6 +147,18 @@ def test_another_contract_has_other_numbers_and_a_kind_it_does_not_limit_has_no_
 def test_what_stops_which_clock(event: str, fields: dict[str, str], stops: set[str]) -> None:
     made = case_of((1, *REMOTE), (2, *ONSITE), (30, event, fields))
     assert {item.kind for item in made.clocks if item.stopped} == stops
+
+
+def test_remote_work_has_answered_when_it_ends() -> None:
+    listed = told(
+        (0, "open", OPENED), (1, *REMOTE), (10, "log remote", {}), (50, "respond", {"channel": "phone"})
+    )
+    listed[2] = replace(listed[2], until=time(55))
+    made = cases.assemble("C1", listed, [], LIMITS, time(60))
+    assert [(item.kind, item.stopped) for item in made.clocks if item.stopped] == [
+        ("phone", time(50)),
+        ("remote", time(55)),
+    ]
 
 
 def test_nobody_has_to_come_once_the_service_is_back_in_time() -> None:

@@ -302,6 +302,11 @@ def test_a_document_can_be_made_again_and_as_a_draft(where: Where, tmp_path: Pat
     made, documents, why = casework.document(where, case, tmp_path / "deep" / "out")
     assert made.state == "open"
     assert [path.suffix for path in documents] == [".docx", ".pdf"], why
+    with pytest.raises(CallError, match=r"docx is there already; name another folder"):
+        casework.document(where, case, tmp_path / "deep" / "out")
+    other = Site(where.site.folder, where.site.settings.model_copy(update={"site": "other"}))
+    with pytest.raises(CallError, match="is the ledger of the site trial, not of other"):
+        casework.listed(replace(where, site=other))
     with pytest.raises(CallError, match="there is no case 'C9'"):
         casework.document(where, "C9", tmp_path)
     with pytest.raises(CallError, match="cannot be a folder for documents"):
