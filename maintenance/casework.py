@@ -27,6 +27,7 @@ from maintenance import (
 from maintenance.attachments import Attachments
 from maintenance.case_events import EVENTS, CaseEntry, Check, Closing, EventName, Fault, Measure, SignedLimit
 from maintenance.cases import Case, Limits
+from maintenance.documents.clean import clean
 from maintenance.errors import CallError, RefusedError
 from maintenance.ledger import Book, Entry
 from maintenance.logbook import LogEntry
@@ -102,7 +103,9 @@ def find(listed: Sequence[Case], given: str) -> Case:
     found = next((case for case in listed if case.id == given), None)
     if found is None:
         known = ", ".join(case.id for case in listed[-8:]) or "none"
-        raise CallError(f"there is no case '{given[:40]}'; the newest are: {known} (runner.py case list)")
+        raise CallError(
+            f"there is no case '{clean(given, 40)}'; the newest are: {known} (runner.py case list)"
+        )
     return found
 
 
@@ -162,7 +165,7 @@ def add_event(where: Where, name: EventName, case: str, given: Given) -> Made:
         return _append(where, draft.model_copy(update={"case": case}), redactor, attached, limits)
     if case and not _ID.fullmatch(case):
         raise CallError(
-            f"--case takes letters, digits and . _ -, at most 40, not '{redactor.text(case)[:60]}'"
+            f"--case takes letters, digits and . _ -, at most 40, not '{clean(redactor.text(case), 60)}'"
         )
     while True:
         numbered = draft.model_copy(update={"case": _free_id(where.path, case, draft, limits)})
@@ -327,7 +330,9 @@ def _measure(text: str, redactor: Redactor) -> Measure:
         "永久": "permanent",
     }
     if not sign or kind.strip() not in kinds or not rest.strip():
-        raise CallError(f"--measure takes permanent:TEXT or temporary:TEXT, not '{redactor.text(text)[:60]}'")
+        raise CallError(
+            f"--measure takes permanent:TEXT or temporary:TEXT, not '{clean(redactor.text(text), 60)}'"
+        )
     return Measure(kind=kinds[kind.strip()], text=_short(rest, "--measure", redactor))
 
 
@@ -337,7 +342,7 @@ def _test(text: str, redactor: Redactor) -> Check:
     if len(parts) != 5 or not all(parts) or parts[4].lower() not in verdicts:
         raise CallError(
             "--test takes 'NAME | EXPECTED | ACTUAL | TESTER | passed' (or failed), "
-            f"not '{redactor.text(text)[:80]}'"
+            f"not '{clean(redactor.text(text), 80)}'"
         )
     name, expected, actual, tester = (_short(part, "--test", redactor) for part in parts[:4])
     return Check(

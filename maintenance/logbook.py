@@ -13,6 +13,7 @@ from datetime import datetime
 from pydantic import Field as ModelField
 
 from maintenance import local_time
+from maintenance.documents.clean import clean
 from maintenance.errors import CallError
 from maintenance.record import FileInfo, Instant, Operator, Strict
 from maintenance.redaction import Redactor
@@ -292,7 +293,7 @@ def kind_of(name: str) -> Kind:
         return KINDS[name]
     except KeyError:
         raise CallError(
-            f"there is no entry of the kind '{name[:40]}'; there are: {', '.join(KINDS)}"
+            f"there is no entry of the kind '{clean(name, 40)}'; there are: {', '.join(KINDS)}"
         ) from None
 
 
@@ -347,9 +348,11 @@ def _value(title: str, field: Field, given: str, redactor: Redactor, option: Cal
             f"{where} has {len(value)} characters, and a field takes {LONGEST}; attach it as a file"
         )
     if field.choices and value not in field.choices:
-        raise CallError(f"{where} takes one of {', '.join(field.choices)}, not '{redactor.text(value)[:40]}'")
+        raise CallError(
+            f"{where} takes one of {', '.join(field.choices)}, not '{clean(redactor.text(value), 40)}'"
+        )
     if field.form == "number" and not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", value, re.ASCII):
-        raise CallError(f"{where} takes a number such as 2.5, not '{redactor.text(value)[:40]}'")
+        raise CallError(f"{where} takes a number such as 2.5, not '{clean(redactor.text(value), 40)}'")
     if field.form == "phone":  # the number of a member of staff: enough stays to know it again
         value = _MOBILE.sub(r"\1****\2", value)
     return redactor.text(value)
@@ -360,7 +363,7 @@ def instant(text: str, option: str, now: str) -> str:
     try:
         given = local_time.read(text)
     except ValueError as error:
-        raise CallError(f"{option}: '{text[:40]}' is {error}") from None
+        raise CallError(f"{option}: '{clean(text, 40)}' is {error}") from None
     if given > now:
         raise CallError(
             f"{option}: {local_time.minute(given)} has not come yet; it is {local_time.minute(now)}. "

@@ -210,6 +210,7 @@ def test_a_secret_in_an_attachments_name_is_masked(tmp_path: Path) -> None:
     [
         ("a.txt", f"one\ntwo {SECRET}"),
         ("a.csv", f"patient,{RESIDENT}"),
+        ("b.csv", "患者姓名：赵六"),
         ("a.log", "password=letmein99"),
         ("key", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----"),
         ("gb.txt", f"患者 {RESIDENT}".encode("gb18030")),
@@ -224,6 +225,20 @@ def test_an_attachment_that_holds_a_secret_is_refused(tmp_path: Path, name: str,
             Redactor([SECRET]).check(data, where)
     assert SECRET not in str(caught.value)
     assert RESIDENT not in str(caught.value)
+
+
+def test_a_list_of_those_who_attended_is_no_list_of_patients(tmp_path: Path) -> None:
+    path = put(tmp_path / "签到表.txt", "姓名：赵六\n科室：血透室")
+    assert attachments.read([path], Redactor()).infos[0].title == "签到表.txt"
+
+
+def test_a_hostile_file_name_stays_one_line_without_escapes(tmp_path: Path) -> None:
+    path = put(tmp_path / "a\n\x1b[31mb\u202e.txt", "x")
+    info = attachments.read([path], Redactor()).infos[0]
+    assert (info.title, info.file) == ("a b\ufffd.txt", "attachments/01-a-b.txt")
+    with pytest.raises(CallError) as caught:
+        attachments.read([f"{tmp_path}/none\nsecond line"], Redactor())
+    assert "\n" not in str(caught.value)
 
 
 def test_a_secret_in_a_word_document_is_found_though_marks_cut_it(tmp_path: Path) -> None:
