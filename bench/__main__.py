@@ -1,4 +1,4 @@
-"""make bench: python -m bench [here] [near] [far] [recording] [verification]"""
+"""make bench: python -m bench [here] [near] [far] [recording] [verification] [evidence]"""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Iterator
 
-from bench import hosts, records
+from bench import evidence, hosts, records
 from bench.measure import Line
 
-SECTIONS = ("here", "near", "far", "recording", "verification")
+SECTIONS = ("here", "near", "far", "recording", "verification", "evidence")
 
 
 def lines(wanted: list[str]) -> Iterator[Line]:
@@ -26,6 +26,8 @@ def lines(wanted: list[str]) -> Iterator[Line]:
                 yield from records.recording(lab)
     if "verification" in wanted:
         yield from records.verification()
+    if "evidence" in wanted:
+        yield from evidence.evidence()
 
 
 def main(arguments: list[str]) -> int:

@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 PAGE = HERE / "verify.html"
 VERIFIER = REPOSITORY / "roles" / "witness" / "files" / "verify.sh"
 _TIMESTAMP = (2000, 1, 1, 0, 0, 0)  # of every member: the same ledger gives the same bytes
+_SMALL_BYTES = 2048  # of a member that is stored as it is: unpacking would take a reader longer than it saves
 _STORED = (".gz", ".pdf", ".docx", ".xlsx", ".png", ".jpg", ".jpeg", ".zip")  # packed already
 
 
@@ -178,8 +179,10 @@ def _base64(path: Path) -> str:
 def _add(archive: zipfile.ZipFile, path: str, data: bytes | Path) -> None:
     info = zipfile.ZipInfo(path, _TIMESTAMP)
     info.external_attr = (0o755 if path.endswith(".sh") else 0o644) << 16
-    info.compress_type = zipfile.ZIP_STORED if path.endswith(_STORED) else zipfile.ZIP_DEFLATED
-    archive.writestr(info, data if isinstance(data, bytes) else data.read_bytes())
+    content = data if isinstance(data, bytes) else data.read_bytes()
+    small = len(content) < _SMALL_BYTES
+    info.compress_type = zipfile.ZIP_STORED if small or path.endswith(_STORED) else zipfile.ZIP_DEFLATED
+    archive.writestr(info, content)
 
 
 def _templates() -> Environment:

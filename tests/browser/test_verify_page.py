@@ -144,7 +144,7 @@ def test_a_sound_pack_is_amber_on_opening_and_green_when_its_files_were_read(
     pack = a_pack(ledger, tmp_path / "pack.zip")
     folder = unpacked(pack, tmp_path / "unpacked")
     page = browser.open(folder / "verify.html")
-    assert page.state == "partial"
+    assert page.state == "partial", page.text("verdict")
     assert "No file has been read" in page.text("explained")
     page.give("zip", pack)
     assert (page.state, page.faults) == ("sound", [])
