@@ -59,6 +59,8 @@ class Settings(BaseModel):
     contract_file: str = ""  # what was promised, as data (docs/contract.zh.md)
     # Whether a runbook that changes something needs a work order that the hospital approved (docs/orders.zh.md).
     orders: Literal["required", "optional"] = "required"
+    # Whether `verify` names the days that have no checkpoint (docs/compare.zh.md).
+    checkpoints: Literal["daily", ""] = ""
     due_days: dict[Literal["critical", "warning", "advice"], int] = {
         "critical": 7,
         "warning": 30,

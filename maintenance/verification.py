@@ -15,14 +15,14 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+from maintenance import acceptance, manifest, orders, sm2
 from maintenance import ledger as store
-from maintenance import manifest, orders, sm2
 from maintenance.errors import CallError
 from maintenance.ledger import Entry
 from maintenance.manifest import Manifest, ManifestError
 from maintenance.signing import SignatureError, Signers
 
-RECEIPT_NAMESPACE = "maintenance-receipt"
+RECEIPT_NAMESPACE = acceptance.NAMESPACE
 SIGNERS_NAMESPACE = "maintenance-signers"  # the hospital's signature over a new allowed_signers
 _RECEIPT = re.compile(
     r"maintenance-receipt v1\nsite (?P<site>[A-Za-z0-9._-]+)\nseq (?P<seq>[1-9][0-9]{0,5})\n"
@@ -56,6 +56,7 @@ class Report:
     unclosed: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)  # entries whose time is worth a question
     receipts: int = 0
+    acceptances: int = 0  # of the hospital, over one entry or a period
     heads: int | None = None
     unheld: list[str] = field(default_factory=list)  # entries that the hospital's list does not hold
     own_signers: bool = True  # the reader named no list of his own
@@ -204,6 +205,7 @@ def _verify(
             continue
         report.faults += checker.entry(entry, first=number == 0)
         report.faults += second.check(entry)
+        report.faults += checker.acceptance(entry, report)
         if progress:
             progress(number + 1 - start, len(listed) - start)
     report.faults += _pairs(listed)
@@ -469,6 +471,20 @@ class _Checker:
                     "the hospital gave a receipt for it, the ledger lacks it",
                     "The end of the ledger was cut off, or this is not the whole ledger.",
                 )
+            )
+
+    def acceptance(self, entry: Entry, report: Report) -> Iterator[Fault]:
+        """The hospital's signature over what it accepted, and whether the ledger still holds that."""
+        if entry.kind != "receipt" or not (entry.path / acceptance.FILE).is_file():
+            return
+        try:
+            acceptance.held_in(entry, self.listed, self._receipt_signers, self.site)
+            report.acceptances += 1
+        except ValueError as error:
+            yield Fault(
+                entry.folder,
+                _shown(str(error)),
+                "The hospital did not sign this, or what it accepted was changed since.",
             )
 
     def _check_receipt(self, receipt: Receipt) -> None:

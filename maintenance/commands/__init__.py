@@ -12,24 +12,28 @@ from maintenance.commands import (
     accepting,
     case,
     checking,
+    comparing,
     keys,
     logging_,
     ordering,
     packing,
     running,
     status,
+    unrecorded,
 )
 
 _TOPICS = (
     running,
     ordering,
     checking,
+    comparing,
     keys,
     accepting,
     logging_,
     case,
     status,
     packing,
+    unrecorded,
 )  # in the order of the help
 
 

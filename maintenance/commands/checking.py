@@ -7,9 +7,12 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from maintenance import keys, manifest, record, site, verification
+from maintenance import acceptance, checkpoints, keys, ledger, manifest, record, register, site, verification
 from maintenance.commands.common import Given, Subparsers, add_common, add_ledger, entry_named, print_outcome
 from maintenance.errors import CallError, VerificationError
+from maintenance.ledger import Entry
+from maintenance.signing import Signers
+from maintenance.site import Site
 
 
 def declare(commands: Subparsers) -> None:
@@ -78,6 +81,7 @@ def verify(args: Namespace) -> int:
                     "sound": report.sound,
                     "entries": report.entries,
                     "receipts": report.receipts,
+                    "acceptances": report.acceptances,
                     "sm2_signatures": report.sm2_checked,
                     "faults": faults,
                     "unclosed": report.unclosed,
@@ -98,11 +102,25 @@ def verify(args: Namespace) -> int:
         print(f"note   {text}")
     for text in report.blind_spots():
         print(f"note   not visible from here: {text}")
-    against = f", {report.heads} heads of the hospital" if report.heads is not None else ""
+    for text in _days_without(of_site, path):
+        print(f"note   {text}")
+    against = f", {report.acceptances} acceptances" if report.acceptances else ""
+    against += f", {report.heads} heads of the hospital" if report.heads is not None else ""
     against += f", {report.sm2_checked} SM2 signatures" if report.sm2_checked else ""
     result = "sound" if report.sound else f"NOT sound, {len(report.faults)} faults"
     print(f"{result}: {report.entries} entries, {report.receipts} receipts{against} in {path}")
     return 0 if report.sound else VerificationError.exit_code
+
+
+def _days_without(of_site: Site | None, path: Path) -> list[str]:
+    """Days without a checkpoint, where the site asks for one each day."""
+    if of_site is None or of_site.settings.checkpoints != "daily":
+        return []
+    missing = checkpoints.missing_days(register.read(path), ledger.now())
+    if not missing:
+        return []
+    shown = ", ".join(missing[-10:])
+    return [f"{len(missing)} days have no checkpoint: {'… ' if missing[10:] else ''}{shown}"]
 
 
 def _instant(text: str) -> str:
@@ -119,13 +137,15 @@ def show(args: Namespace) -> int:
     files = {path.name: path for path in sorted(entry.path.glob("*.json"))}
     if not files:
         raise CallError(f"{entry.path} holds nothing to show")
-    main = files.get("record.json") or next(iter(files.values()))
+    main = files.get("record.json") or files.get(acceptance.FILE) or next(iter(files.values()))
     if args.json:
         sys.stdout.write(main.read_text(encoding="utf-8"))
         return 0
     parsed = entry.manifest()
     print(f"entry     {entry.path}")
     print(f"signed    by {parsed.signer} at {parsed.time} (check it: ./runner.py verify {entry.path.parent})")
+    if entry.kind == "receipt" and main.name == acceptance.FILE:
+        return _show_acceptance(entry)
     if main.name != "record.json":
         print(main.read_text(encoding="utf-8"), end="")
         return 0
@@ -138,4 +158,21 @@ def show(args: Namespace) -> int:
         print(f"host      {host.name}: {state}, ok {host.ok}, changed {host.changed}, failed {host.failed}")
     documents = sorted((entry.path / "documents").glob("*")) if (entry.path / "documents").is_dir() else []
     print_outcome(made, entry.path, documents, shown=sys.maxsize)
+    return 0
+
+
+def _show_acceptance(entry: Entry) -> int:
+    """Who of the hospital accepted what, and whether that still holds; exit 4 where it does not."""
+    path = entry.path.parent
+    lists = [Signers(file) for file in reversed(ledger.signers_files(path))]
+    try:
+        held = acceptance.held_in(entry, ledger.entries(path), lists, ledger.site_of(path))
+    except ValueError as error:
+        raise VerificationError(f"{entry.folder}: {error}") from None
+    facts = held.facts
+    print(f"accepted  by {held.principal} at {facts['at']}: {facts['verdict']}")
+    if facts.get("remarks"):
+        print(f"remark    {facts['remarks']}")
+    for item in facts.get("entries") or [facts]:
+        print(f"entry     {item['entry']}  {item['manifest_sha256']}")
     return 0
