@@ -49,7 +49,9 @@ class Facts(Told):
     """unrecorded.json."""
 
     schema_: Literal["maintenance-unrecorded/1"] = Field(default="maintenance-unrecorded/1", alias="schema")
-    meaning: str = "ansible-playbook was run by hand: what it did is not recorded, only that it ran; nobody vouches for it"
+    meaning: str = (
+        "ansible-playbook was run by hand: that it ran is all that is recorded; nobody vouches for it"
+    )
 
 
 def declare(commands: Subparsers) -> None:
