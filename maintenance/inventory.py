@@ -140,11 +140,22 @@ def secret_values(value: Any, name: str = "", *, vaulted: bool = False) -> Itera
 def digest(folder: Path) -> str:
     """sha256 over the names and bytes of a site's files, so that a record can say which inventory was used."""
     total = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            total.update(f"{path.relative_to(folder)}\0".encode())
-            total.update(hashlib.sha256(path.read_bytes()).digest())
+    for path in sorted(files_below(folder)):
+        total.update(f"{path.relative_to(folder)}\0".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
+
+
+def files_below(root: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Regular files, also behind links to folders: Ansible follows these. A link to a folder above is not entered."""
+    real = root.resolve()
+    if real in above:
+        return
+    for path in sorted(root.iterdir()):
+        if path.is_dir():
+            yield from files_below(path, (*above, real))
+        elif path.is_file():
+            yield path
 
 
 def _one_line(error: Exception) -> str:

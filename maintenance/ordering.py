@@ -115,25 +115,42 @@ def _execute_order(call: Call, book: runbook.Runbook, given: OrderFile) -> Outco
             case=call.case or order.case or "",
         )
     path = (call.ledger or call.site.ledger).resolve()
-    used, resumed = orders.earlier_use(path, order)
-    if used:
-        raise _refused(call, f"the order {order.id} was carried out already: {used}")
-    with bookkeeping.signers_of(call.site) as signers:
-        why = orders.why_not(given, _now(call, book), signers)
+
+    def why_not(instant: str) -> str:
+        used, _ = orders.earlier_use(path, order)
+        if used:
+            return f"the order {order.id} was carried out already: {used}"
+        with bookkeeping.signers_of(call.site) as signers:
+            why = orders.no_rehearsal(path, order) or orders.why_not(
+                given, _now(call, book, instant), signers
+            )
+        return f"the order {order.id} does not allow this run: {why}" if why else ""
+
+    def permit(instant: str) -> str:
+        running = orders.without_end(path, order)
+        if running:
+            return f"the order {order.id} is being carried out already: {running}"
+        return why_not(instant)
+
+    why = why_not(ledger.now())
     if why:
-        raise _refused(call, f"the order {order.id} does not allow this run: {why}")
+        raise _refused(call, why)
     if book.header.changes != "nothing":
         rehearsal = run.execute(replace(call, check=True, order=None))
+        _, resumed = orders.earlier_use(path, order)  # now that the runs that died are closed
         if rehearsal.record.outcome != "succeeded":
             why = f"the rehearsal before it did not succeed: {rehearsal.record.outcome_reason}"
         else:
             why = orders.plan_differs(order, rehearsal.record.changes, resumed=resumed)
         if why:
             raise _refused(call, f"the order {order.id} does not allow this run: {why}")
-    return run.execute(call)
+    try:
+        return run.execute(replace(call, permit=permit))
+    except run.NotPermittedError as error:
+        raise _refused(call, str(error)) from None
 
 
-def _now(call: Call, book: runbook.Runbook) -> Now:
+def _now(call: Call, book: runbook.Runbook, instant: str) -> Now:
     plan = inventory.read(call.site.folder, book.hosts, call.limit, call.site.vault_password_file)
     return Now(
         site=call.site.name,
@@ -143,7 +160,7 @@ def _now(call: Call, book: runbook.Runbook) -> Now:
         hosts=sorted(plan.hosts),
         limit=call.limit,
         variables=call.extra_vars,
-        instant=ledger.now(),
+        instant=instant,
     )
 
 

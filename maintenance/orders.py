@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from maintenance import ledger, local_time, manifest, runbook, signing
+from maintenance import inventory, ledger, local_time, manifest, runbook, signing
 from maintenance.errors import CallError, RefusedError
 from maintenance.manifest import NAMESPACE as ENGINEER_NAMESPACE
 from maintenance.record import Change, Instant, Operator, RunbookInfo, Sha256, Source
@@ -57,6 +56,12 @@ class Window(_Strict):
     def text(self) -> str:
         """For people, on the hospital's clock."""
         return f"{local_time.minute(self.from_)} – {local_time.minute(self.to)}"
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Window:
+        if not (manifest.is_instant(self.from_) and manifest.is_instant(self.to) and self.from_ < self.to):
+            raise ValueError("the window has no beginning before its end")
+        return self
 
 
 class Inputs(_Strict):
@@ -150,17 +155,22 @@ class Approvals:
 def read(path: Path) -> OrderFile:
     """An order and the signatures beside it (`NAME*.sig`); raises CallError with what to mend."""
     try:
-        if path.stat().st_size > _SIZE_LIMIT:
-            raise CallError(f"{path} is too large to be an order")
-        data = path.read_bytes()
+        data = _regular(path)
         beside = sorted(path.parent.glob(f"{_glob_escape(path.name)}*.sig"))[:_APPROVALS_READ]
         signatures = [
-            Signature(_in_entry(item.name.removeprefix(path.name), number), manifest.read_regular(item))
+            Signature(_in_entry(item.name.removeprefix(path.name), number), _regular(item))
             for number, item in enumerate(beside)
         ]
-    except OSError as error:
-        raise CallError(f"the order {path} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CallError(f"the order {path} cannot be read: {why}") from None
     return parse(data, signatures, str(path))
+
+
+def _regular(path: Path) -> bytes:
+    if path.stat().st_size > _SIZE_LIMIT:
+        raise ValueError(f"{path.name} is too large")
+    return manifest.read_regular(path)
 
 
 def signature_name(principal: str) -> str:
@@ -193,7 +203,7 @@ def code_digest(repository: Path) -> str:
     total = hashlib.sha256()
     for name in _CODE:
         root = repository / name
-        paths = [root] if root.is_file() else sorted(_code_files(root))
+        paths = [root] if root.is_file() else sorted(_code_files(root)) if root.is_dir() else []
         for path in paths:
             total.update(f"{path.relative_to(repository)}\0".encode())
             total.update(hashlib.sha256(path.read_bytes()).digest())
@@ -201,9 +211,9 @@ def code_digest(repository: Path) -> str:
 
 
 def _code_files(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if name != "__pycache__"]
-        yield from (Path(folder) / name for name in names if not name.endswith(".pyc"))
+    for path in inventory.files_below(root):
+        if path.suffix != ".pyc" and "__pycache__" not in path.parts:
+            yield path
 
 
 def approvals(given: OrderFile, signers: Signers, when: str) -> Approvals:
@@ -235,6 +245,8 @@ def _approver(given: OrderFile, item: Signature, signers: Signers, when: str) ->
     for principal in signers.principals_named_for(NAMESPACE):
         try:
             key = signing.key_of(item.data)
+            if "-cert-" in key.split()[0]:
+                continue  # one key, many certificates: whose key it is, and that it counts once, could not be told
             signers.verify(given.data, item.data, principal, NAMESPACE, when)
         except SignatureError:
             continue
@@ -297,7 +309,9 @@ def _reasons(given: OrderFile, now: Now, signers: Signers) -> Iterator[str]:
 
 
 def _window(order: Order, instant: str) -> Iterator[str]:
-    if instant < order.window.from_:
+    if instant < order.made:
+        yield f"it was made at {order.made}, after this: a clock was set"
+    elif instant < order.window.from_:
         yield f"its window has not begun: {order.window.text()}"
     elif instant >= order.window.to:
         yield f"its window is over: {order.window.text()}; make a new order"
@@ -335,8 +349,10 @@ def plan_differs(order: Order, changes: list[Change], *, resumed: bool) -> str:
 
     resumed: an earlier run under this order did not end well; what is left may then be less, never more.
     """
-    approved = {_key(change) for change in order.plan.changes}
-    present = {_key(change) for change in changes}
+    approved = Counter(
+        _key(change) for change in order.plan.changes
+    )  # the same step may change the same thing twice
+    present = Counter(_key(change) for change in changes)
     new = sorted(f"{host}: {subject or task}" for host, task, subject, *_ in present - approved)
     gone = sorted(f"{host}: {subject or task}" for host, task, subject, *_ in approved - present)
     if new:
@@ -382,10 +398,44 @@ def earlier_use(path: Path, order: Order) -> tuple[str, bool]:
     return used, resumed
 
 
+def without_end(path: Path, order: Order) -> str:
+    """The open of a run under this order that has no end yet, or ''."""
+    listed = ledger.entries(path)
+    ended = {entry.name for entry in listed if entry.kind in ("close", "abandoned")}
+    return next(
+        (
+            entry.folder
+            for entry in listed
+            if entry.kind == "open" and entry.name not in ended and _order_id(entry.path / FILE) == order.id
+        ),
+        "",
+    )
+
+
+def no_rehearsal(path: Path, order: Order) -> str:
+    """Why the rehearsal that the order names does not stand in this ledger, or ''. An order that is carried to another
+    ledger, where its use is not known, lacks it too."""
+    name = order.plan.run
+    entry = next((item for item in ledger.entries(path) if item.kind == "close" and item.name == name), None)
+    if entry is None:
+        return f"its rehearsal {name} is not in the ledger {path.name}"
+    try:
+        facts = json.loads(manifest.read_regular(entry.path / "record.json"))
+        said = (facts["site"], facts["runbook"]["name"], facts["mode"], facts["outcome"])
+        changes = [Change.model_validate(change) for change in facts["changes"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return f"its rehearsal {entry.folder} cannot be read"
+    if said != (order.site, order.runbook.name, "check", "succeeded"):
+        return f"{entry.folder} is no rehearsal of it that succeeded"
+    if plan_digest(changes) != order.plan.sha256:
+        return f"its plan is not what the rehearsal {entry.folder} found"
+    return ""
+
+
 def _order_id(path: Path) -> str:
     try:
         return str(json.loads(path.read_bytes()).get("id"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return ""
 
 
@@ -435,12 +485,9 @@ def parse_window(text: str) -> Window:
 
 def _instant(text: str) -> str:
     try:
-        moment = datetime.fromisoformat(text)
+        return local_time.read(text)
     except ValueError:
         raise CallError(f"--window: '{text[:40]}' is not a time such as 2026-11-23 22:00") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=local_time.ZONE)
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def require_no_secret(variables: Mapping[str, Any], secrets: Iterable[str]) -> None:

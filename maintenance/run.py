@@ -73,6 +73,13 @@ class Call:
     case: str = ""
     order: OrderFile | None = None
     emergency: str = ""  # who agreed to a change without an order, and how
+    permit: Callable[[str], str] | None = (
+        None  # at the instant of the open, the ledger locked: why not, or ''
+    )
+
+
+class NotPermittedError(RefusedError):
+    """What was right when it was asked is so no more when the run would begin."""
 
 
 @dataclass
@@ -161,6 +168,10 @@ def _open(prepared: _Run, journal: Journal, progress: Progress) -> str:
         for entry in ledger.close_dead_runs(book, prepared.signer):
             prepared.notes.append(f"an earlier run had died; closed as {entry.path}")
         prepared.opened = ledger.now()
+        why = prepared.call.permit(prepared.opened) if prepared.call.permit else ""
+        if why:
+            journal.remove()
+            raise NotPermittedError(why)
         facts = {
             "schema": "maintenance-open/1",
             "run": prepared.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from maintenance import ledger, ordering, orders, runbook, verification
+from maintenance import ledger, ordering, orders, run, runbook, verification
 from maintenance.errors import CallError, RefusedError
 from maintenance.record import Change
 from maintenance.run import Call
@@ -394,3 +395,111 @@ def replace_host(change: Change) -> Change:
 def test_check_mode_takes_no_order(ordered: Hospital) -> None:
     with pytest.raises(CallError, match="needs neither"):
         ordering.execute(replace(ordered.call(check=True), order=orders.read(ordered.file)))
+
+
+def test_files_behind_a_link_to_a_folder_are_bound(hospital: Hospital) -> None:
+    """Ansible follows group_vars -> elsewhere; an approval that does not would be for anything."""
+    elsewhere = hospital.folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "all.yml").write_text("what: one\n")
+    (hospital.site.folder / "group_vars").symlink_to(elsewhere)
+    (elsewhere / "above").symlink_to(elsewhere)
+    hospital.order()
+    hospital.approve("wang@h", "li@h")
+    (elsewhere / "all.yml").write_text("what: two\n")
+    refused(hospital, "the inventory is not what was approved")
+
+
+def test_an_order_is_for_the_ledger_of_its_rehearsal(ordered: Hospital) -> None:
+    """In another ledger nobody would know that it was carried out already."""
+    assert ordered.run() == "succeeded"
+    ordered.target.unlink()
+    with pytest.raises(RefusedError, match=r"its rehearsal .* is not in the ledger other"):
+        ordered.run(ledger=ordered.folder / "other")
+    assert not ordered.target.exists()
+
+
+def test_a_window_that_ends_during_the_rehearsal(ordered: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The open would lie outside its window, and the ledger would never verify again."""
+    execute = run.execute
+
+    def slow(call: Call) -> run.Outcome:
+        made = execute(call)
+        if call.check:
+            end = orders.read(ordered.file).order.window.to
+            monkeypatch.setattr(ledger, "now", lambda: end)
+        return made
+
+    monkeypatch.setattr(run, "execute", slow)
+    refused(ordered, "its window is over")
+
+
+def test_an_order_is_not_carried_out_twice_at_once(
+    ordered: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run under it that began while the first one rehearsed."""
+    execute = run.execute
+    outcomes = []
+
+    def overtaken(call: Call) -> run.Outcome:
+        made = execute(call)
+        if call.check and not outcomes:
+            outcomes.append("")
+            outcomes.append(ordered.run())
+            ordered.target.unlink()
+        return made
+
+    monkeypatch.setattr(run, "execute", overtaken)
+    refused(ordered, "was carried out already")
+    assert outcomes[1] == "succeeded"
+
+
+def test_the_same_change_twice_is_not_the_same_plan(ordered: Hospital) -> None:
+    order = orders.read(ordered.file).order
+    change = order.plan.changes[0]
+    assert "also" in orders.plan_differs(order, [change, change], resumed=True)
+
+
+def test_a_pipe_or_a_huge_file_is_no_order(hospital: Hospital) -> None:
+    os.mkfifo(hospital.file)
+    with pytest.raises(CallError, match="cannot be read"):
+        orders.read(hospital.file)
+    hospital.file.unlink()
+    hospital.order()
+    with hospital.file.with_name("order.json.huge.sig").open("wb") as file:
+        file.truncate(5 * 1024 * 1024)
+    with pytest.raises(CallError, match=r"huge\.sig is too large"):
+        orders.read(hospital.file)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("2026-13-45T99:99:99Z", "2026-13-46T99:99:99Z"),
+        ("2026-11-23T00:00:00Z", "2026-11-23T00:00:00Z"),
+    ],
+)
+def test_a_window_that_no_calendar_has(begin: str, end: str) -> None:
+    with pytest.raises(ValueError, match="window"):
+        orders.Window.model_validate({"from": begin, "to": end})
+    with pytest.raises(CallError, match="is not a time"):
+        orders.parse_window("0001-01-01 00:00/9999-12-31 23:59")
+
+
+def test_certificates_do_not_approve(hospital: Hospital) -> None:
+    """One key with two certificates would be two people; one of the vendor's, with a certificate, somebody else."""
+    make_key(hospital.folder / "ca", "ca")
+    ca = Signer("ca", hospital.folder / "ca").public_key
+    with (hospital.site.folder / "allowed_signers").open("a") as file:
+        file.write(f'zhao@h,qian@h cert-authority,namespaces="maintenance-order" {ca}\n')
+    made = hospital.order()
+    hospital.approve("wang@h")
+    own = hospital.folder / "engineer@v"
+    command = ["ssh-keygen", "-q", "-s", str(hospital.folder / "ca"), "-I", "x", "-n", "zhao@h", f"{own}.pub"]
+    subprocess.run(command, check=True, capture_output=True)
+    path = hospital.folder / "text"
+    path.write_bytes(made.data)
+    command = ["ssh-keygen", "-Y", "sign", "-n", "maintenance-order", "-f", f"{own}-cert.pub", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    path.with_name("text.sig").rename(hospital.file.with_name("order.json.zhao.sig"))
+    refused(hospital, "needs 2 approvals of the hospital and has 1")
