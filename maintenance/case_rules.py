@@ -60,8 +60,11 @@ def _decided(case: Case, kind: str) -> Event | None:
 
 
 def _stands_still(case: Case, kind: str) -> bool:
-    listed = pauses(kind, case.events)
-    return bool(listed) and listed[-1][1] is None and _decided(case, kind) is not None
+    decided, listed = _decided(case, kind), pauses(kind, case.events)
+    if decided is None or not listed:
+        return False
+    begun, over = listed[-1]
+    return over is None and (begun.at, begun.seq) > (decided.at, decided.seq)
 
 
 def _may_respond(case: Case, fields: Mapping[str, str]) -> None:

@@ -400,7 +400,7 @@ def _clock(kind: str, limit: Limit, start: Event, events: Sequence[Event], now: 
     ]
     stop = min(answers, key=lambda event: (event.answered, event.seq), default=None)
     end = stop.answered if stop else max(now, start.at)
-    paused, still = _paused(kind, events, start.at, end)
+    paused, still = _paused(kind, events, start, end)
     used = seconds(start.at, end) - paused
     within = used <= limit.hours * 3600
     state: ClockState
@@ -439,13 +439,13 @@ def pauses(kind: str, events: Sequence[Event]) -> list[tuple[Event, Event | None
     return found
 
 
-def _paused(kind: str, events: Sequence[Event], start: str, end: str) -> tuple[int, bool]:
-    """Seconds between two instants in which a clock stood still, and whether it does at the end."""
+def _paused(kind: str, events: Sequence[Event], start: Event, end: str) -> tuple[int, bool]:
+    """Seconds in which a clock stood still, and whether it does at its end. A pause ends with the clock it belongs to."""
     total, still = 0, False
     for begun, over in pauses(kind, events):
-        first, last = max(begun.at, start), min(over.at if over else end, end)
-        if first <= last:
-            total += seconds(first, last)
+        last = min(over.at if over else end, end)
+        if (begun.at, begun.seq) > (start.at, start.seq) and begun.at <= last:
+            total += seconds(begun.at, last)
             still = over is None
     return total, still
 

@@ -213,6 +213,22 @@ def test_calls_at_the_same_moment_get_ids_of_their_own(runner: Call, ledger: Pat
     assert runner("verify", ledger).code == 0
 
 
+def test_of_two_who_restore_a_case_at_once_one_is_told(call: Call, runner: Call, ledger: Path) -> None:
+    report = ("--title", "x", "--reporter", "Wang", "--department", "dialysis")
+    talk = ("--appeared", "07:50", "--frequency", "always", "--operation", "start")
+    case = call("case", "open", *report, *talk, "--at", ago(30), "--json").json["case"]
+    restore = ("case", "restore", "--case", case, "--how", "x", "--site", SITE, "--ledger", str(ledger))
+    command = [str(REPOSITORY / "runner.py"), *restore]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    ended = [(process.communicate()[1], process.returncode) for process in running]
+    assert sorted(code for _, code in ended) == [0, 2, 2], ended
+    assert all(f"{case} is restored since" in said for said, code in ended if code), ended
+    assert len(list(ledger.glob("*-restore"))) == 1
+    assert runner("verify", ledger).code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

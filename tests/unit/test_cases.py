@@ -191,6 +191,21 @@ def test_the_pause_of_one_clock_leaves_the_others_running() -> None:
     assert [item.state for item in made.clocks] == ["overdue", "overdue", "running"]
 
 
+def test_a_pause_ends_with_the_clock_that_it_belongs_to() -> None:
+    pause = (10, "pause", {"clock": "onsite", "reason": "typhoon", "agreed_by": "Li"})
+    first = [(1, *ONSITE), pause, (100, "restore", {}), (200, "reopen", {})]
+    made = case_of(*first, (210, *ONSITE), now=300)
+    assert [
+        (item.paused_seconds, item.used_seconds, item.paused) for item in made.clocks if item.kind == "onsite"
+    ] == [
+        (90 * 60, 9 * 60, False),
+        (0, 90 * 60, False),
+    ]
+    may(made, "pause", 300, clock="onsite")
+    with pytest.raises(CallError, match="the onsite clock of C1 is not paused"):
+        may(made, "resume", 300, clock="onsite")
+
+
 moments = st.integers(0, 5000)
 
 
@@ -614,6 +629,14 @@ def test_a_refused_run_repaired_nothing() -> None:
         changed=0,
         steps=(),
     )
+
+
+def test_a_run_that_was_refused_at_its_open_repaired_nothing_either() -> None:
+    book = {"name": "recover", "title": {}, "changes": "reversible"}
+    facts = {"runbook": book, "mode": "apply", "started": time(3), "outcome": "refused"}
+    assert not cases.joined("r", 4, facts).repairs
+    assert cases.joined("r", 4, facts | {"outcome": "failed"}).repairs
+    assert not cases.joined("r", 4, facts | {"outcome": "failed", "mode": "check"}).repairs
 
 
 def test_the_talk_that_came_after_the_repair_shows() -> None:

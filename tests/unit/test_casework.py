@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from maintenance import casework, ledger, verification
+from maintenance import bookkeeping, casework, ledger, verification
 from maintenance.case_events import EventName, SignedLimit
 from maintenance.casework import Given, Where
 from maintenance.errors import CallError, RefusedError
+from maintenance.redaction import Redactor
 from maintenance.signing import make_key
 from maintenance.site import Facts, Settings, Site
 
@@ -295,6 +296,18 @@ def test_no_document_is_made_of_a_case_that_does_not_verify(where: Where, tmp_pa
     with pytest.raises(RefusedError, match="does not verify, no document was made: 000002"):
         casework.document(where, case, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_case_is_not_closed_over_an_old_entry_that_was_tampered_with(where: Where) -> None:
+    case = restored(where)
+    for number in range(20):  # more than every writer looks back at
+        bookkeeping.add_entry(where.site, "entry", f"x{number}", {"entry.json": b"{}\n"}, redactor=Redactor())
+    first = where.path / f"000002-entry-case-{case}-open" / "entry.json"
+    first.write_text(first.read_text().replace("major", "minor"))
+    before = entries(where)
+    with pytest.raises(RefusedError, match="does not verify, no document was made: 000002"):
+        close(where, case)
+    assert entries(where) == before
 
 
 def test_a_document_can_be_made_again_and_as_a_draft(where: Where, tmp_path: Path) -> None:
