@@ -133,6 +133,11 @@ def _prepare(call: Call) -> _Run:
         raise CallError(f"{book.name} changes hosts: say why with --reason")
     path = (call.ledger or site.ledger).resolve()
     ledger.check_usable(path)
+    if call.case:
+        from maintenance import casework  # only such a run needs it
+
+        repairs = book.header.changes != "nothing" and not call.check
+        casework.require_joinable(path, call.case, repairs=repairs)
     signer, self_issued = site.signer()
     bookkeeping.check_signer(site, signer)
     notes = bookkeeping.note_on_key(site, signer)

@@ -122,10 +122,10 @@ def make_order(args: Namespace) -> int:
 def approve_order(args: Namespace) -> int:
     """Print what is approved, and sign exactly those bytes."""
     path = Path(args.order).expanduser().resolve()
+    of_site = site.load(orders.read(path).order.site)
     key = Path(args.key).expanduser().resolve()
     if not key.is_file():
         raise CallError(f"the key {key} is not there")
-    of_site = site.load(orders.read(path).order.site)
     with bookkeeping.signers_of(of_site) as signers:
         given, principal, target = ordering.approve(path, key, signers, ledger.now())
         held = orders.approvals(given, signers, ledger.now()).principals

@@ -332,3 +332,10 @@ def test_the_help_of_log_lists_every_kind(runner: Call) -> None:
         "*person_days",
     ):
         assert name in done.out
+
+
+def test_a_run_joins_a_case_that_is_there_and_no_other(runner: Call, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    done = runner("run", "inspect", "--site", "self", "--ledger", ledger, "--case", "C20261123-01")
+    assert done.code == 2
+    assert "there is no case 'C20261123-01'" in done.line
