@@ -27,6 +27,11 @@ PAGE = HERE / "verify.html"
 VERIFIER = REPOSITORY / "roles" / "witness" / "files" / "verify.sh"
 _TIMESTAMP = (2000, 1, 1, 0, 0, 0)  # of every member: the same ledger gives the same bytes
 _SMALL_BYTES = 2048  # of a member that is stored as it is: unpacking would take a reader longer than it saves
+_CHAIN_HEAD = """<!DOCTYPE html>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'">
+<title>MANIFESTs, signatures and receipts: data for verify.html</title>
+"""
 _STORED = (".gz", ".pdf", ".docx", ".xlsx", ".png", ".jpg", ".jpeg", ".zip")  # packed already
 
 
@@ -122,7 +127,7 @@ def _members(
     signers = ledger.signers_files(wanted.ledger)
     yield "index.html", _start_page(wanted, told, len(items)).encode()
     yield "verify.html", PAGE
-    yield "chain.js", _chain(wanted.ledger, items)
+    yield "chain.html", _chain(wanted.ledger, items)
     if wanted.cover:
         yield "status.html", status_page.render(wanted.cover, wanted.language).encode()
     yield "VERIFY.txt", _instructions(told, partial=len(included) < len(items)).encode()
@@ -131,6 +136,8 @@ def _members(
         yield "allowed_signers", signers[-1]
     if wanted.heads:
         yield "heads", wanted.heads
+    if wanted.revoked:
+        yield "revoked", wanted.revoked
     for item in items:
         folder = item.entry.folder
         for path in _signed(item):
@@ -162,14 +169,16 @@ def _waiting(path: Path) -> list[Path]:
 
 
 def _chain(path: Path, items: list[Item]) -> bytes:
-    """The small part of the ledger as data for the page: a page opened from a disk may read no file by itself."""
+    """The small part of the ledger for the page, which opened from a disk may read no file by itself: it shows this
+    one in a sandbox, and takes the data as a message."""
     files: dict[str, str] = {}
     for item in items:
         for name in (*_signed(item), *(name for name in sorted(item.manifest.files) if _travels(name))):
             files[f"{item.entry.folder}/{name}"] = _base64(item.entry.path / name)
     for file in _waiting(path):
         files[f"{ledger.RECEIPTS}/{file.name}"] = _base64(file)
-    return b"window.PACK = " + json.dumps({"files": files}, indent=0).encode() + b";\n"
+    data = json.dumps({"files": files}, indent=0).replace("<", "\\u003c")  # nothing in it ends the script
+    return f"{_CHAIN_HEAD}<script>\nparent.postMessage({data}, '*');\n</script>\n".encode()
 
 
 def _base64(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import zipfile
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,12 +45,19 @@ class Page:
 
     def open(self, path: Path) -> Page:
         self.driver.get(f"{path.as_uri()}?lang=en")
-        return self._wait((*FINAL, "none"))
+        beside = path.with_name("chain.html").is_file()  # then the page has something to say by itself
+        return self._wait(FINAL if beside else ("none",))
 
     def give(self, field: str, path: Path) -> Page:
         """Choose a file, as a reader does, and wait until the page has said its word."""
         self.driver.execute_script("document.documentElement.dataset.state = 'given'")
         self.driver.find_element(By.ID, field).send_keys(str(path))
+        return self._wait(FINAL)
+
+    def lost(self, time: str) -> Page:
+        """Say when the revoked keys were lost."""
+        self.driver.execute_script("document.documentElement.dataset.state = 'given'")
+        self.driver.find_element(By.ID, "since").send_keys(f"{time}\t")
         return self._wait(FINAL)
 
     def _wait(self, states: tuple[str, ...]) -> Page:
@@ -244,9 +252,7 @@ def exchange_a_document(ledger: Ledger, _: dict[str, Path]) -> None:
 
 
 def delete_in_the_middle(ledger: Ledger, _: dict[str, Path]) -> None:
-    for path in sorted(ledger.entries[3].rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    ledger.entries[3].rmdir()
+    _remove(ledger.entries[3])
 
 
 def rename_an_entry(ledger: Ledger, _: dict[str, Path]) -> None:
@@ -421,9 +427,7 @@ def test_what_only_the_hospitals_list_shows(
     heads.write_text(made.heads())
     if attack == "truncated":
         for entry in made.entries[5:]:
-            for path in sorted(entry.rglob("*"), reverse=True):
-                path.rmdir() if path.is_dir() else path.unlink()
-            entry.rmdir()
+            _remove(entry)
     else:
         (made.entries[2] / "record.json").write_text("{}\n")
         made.relist(made.entries[2])
@@ -457,3 +461,151 @@ def test_nothing_in_a_ledger_becomes_markup(
     page = browser.open(build.PAGE).give("zip", zipped(ledger.root, tmp_path / "bad.zip"))
     assert page.driver.find_elements(By.CSS_SELECTOR, "img") == []
     assert any("<img src=x" in fault for fault in page.faults)
+
+
+def _remove(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    folder.rmdir()
+
+
+def test_what_lies_beside_the_page_hands_over_data_and_cannot_touch_it(
+    browser: Page, ledger: Ledger, tmp_path: Path
+) -> None:
+    """A reader who compared the page's digest must not be fooled by its neighbour."""
+    edit_a_manifest(ledger, {})
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    (folder / "verify.html").write_bytes(build.PAGE.read_bytes())
+    listed = [path for path in ledger.root.rglob("*") if path.name.startswith(("MANIFEST", "allowed"))]
+    data = {
+        "files": {str(p.relative_to(ledger.root)): b64encode(p.read_bytes()).decode() for p in listed},
+    }
+    attack = (
+        "for (const lie of [() => { parent.document.documentElement.dataset.state = 'sound'; },"
+        " () => { top.location = 'about:blank'; }, () => { parent.crypto.subtle.verify = () => true; }])"
+        " { try { lie(); } catch { /* the sandbox holds */ } }"
+    )
+    (folder / "chain.html").write_text(
+        f"<script>{attack}\nparent.postMessage({json.dumps(data)}, '*');</script>"
+    )
+    page = browser.open(folder / "verify.html")
+    assert page.state == "broken"
+    assert any("the signature of" in fault for fault in page.faults)
+
+
+def test_a_sound_decoy_beside_the_ledger_fools_nobody(browser: Page, ledger: Ledger, tmp_path: Path) -> None:
+    """The links of the start page lead into ledger/, so that must be what was verified."""
+    pack = a_pack(ledger, tmp_path / "pack.zip")
+    with zipfile.ZipFile(pack, "a") as archive:
+        for path in sorted(ledger.root.rglob("*")):
+            if path.is_file():
+                archive.writestr(f"a/{path.relative_to(ledger.root)}", path.read_bytes())
+    page = browser.open(build.PAGE).give("zip", pack)
+    assert page.state == "broken"
+    assert "there are two ledgers in it" in page.text("verdict")
+
+
+@pytest.mark.parametrize("name", ["letter.pdf", "LEDGER/000001-genesis-lab/site.json", "../up.txt"])
+def test_a_file_that_is_no_part_of_a_pack_is_named_and_never_green(
+    browser: Page, ledger: Ledger, tmp_path: Path, name: str
+) -> None:
+    pack = a_pack(ledger, tmp_path / "pack.zip")
+    with zipfile.ZipFile(pack, "a") as archive:
+        archive.writestr(name, b"something")
+    page = browser.open(build.PAGE).give("zip", pack)
+    assert (page.state, page.faults) == ("partial", [])
+    assert f"no part of a pack: {name}" in page.text("notes")
+
+
+def test_a_zip_that_gives_other_programs_other_names_is_refused(
+    browser: Page, ledger: Ledger, tmp_path: Path
+) -> None:
+    pack = a_pack(ledger, tmp_path / "pack.zip")
+    data = pack.read_bytes()
+    at = data.index(b"record.json")  # the first is the one before the file's bytes
+    pack.write_bytes(data[:at] + b"record.txt_" + data[at + 11 :])
+    page = browser.open(build.PAGE).give("zip", pack)
+    assert page.state == "broken"
+    assert "stands under two names" in page.text("verdict")
+
+
+def test_an_entry_without_any_of_its_files_is_named_and_never_green(
+    browser: Page, ledger: Ledger, tmp_path: Path
+) -> None:
+    (ledger.entries[8] / "entry.json").unlink()
+    page = browser.open(build.PAGE).give("zip", zipped(ledger.root, tmp_path / "bad.zip"))
+    assert page.state == "partial"
+    assert "Entries whose files are not in this pack: 000009" in page.text("notes")
+
+
+@pytest.mark.parametrize("form", ["krl", "sha256", "sha1", "plain"])
+def test_a_revoked_key_counts_for_what_the_hospital_had_before(
+    browser: Page, ledger: Ledger, keys: dict[str, Path], tmp_path: Path, form: str
+) -> None:
+    """The first six entries have receipts; the others prove nothing once the key is lost."""
+    revoked = tmp_path / "revoked"
+    key = keys["engineer"].with_suffix(".pub").read_text()
+    if form == "plain":
+        revoked.write_text(key)
+    else:
+        listed = key if form == "krl" else f"{form}: {key}"
+        (tmp_path / "listed").write_text(listed)
+        make = ["ssh-keygen", "-q", "-k", "-f", str(revoked), str(tmp_path / "listed")]
+        subprocess.run(make, check=True)
+    since = "2027-01-01T00:00:00Z"
+    pack = a_pack(ledger, tmp_path / "pack.zip")
+    page = browser.open(build.PAGE).give("zip", pack)
+    assert "No revocation list was given" in page.text("notes")
+    page.give("revoked", revoked)
+    expected = verification.verify(ledger.root, revoked=revoked).faults
+    assert (page.state, len(page.faults)) == ("broken", len(expected))
+    page.lost(since)
+    expected = verification.verify(ledger.root, revoked=revoked, revoked_since=since).faults
+    assert [fault.split(" ", 1)[0] for fault in page.faults] == [fault.entry for fault in expected]
+    assert {fault.split(" ", 1)[0] for fault in page.faults} == {path.name for path in ledger.entries[6:]}
+
+
+def test_a_revocation_list_that_cannot_be_read_is_said(browser: Page, ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "revoked").write_text("no list\n")
+    page = browser.open(build.PAGE).give("zip", a_pack(ledger, tmp_path / "pack.zip"))
+    assert page.give("revoked", tmp_path / "revoked").state == "broken"
+    assert "it is no list of public keys" in page.text("verdict")
+
+
+def test_times_worth_a_question_and_entries_not_held_are_noted(
+    browser: Page, ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.now = ledger.now.replace(year=2025)
+    ledger.add("entry", "phone-3", {"entry.json": "{}\n"})
+    heads = tmp_path / "heads"
+    heads.write_text("".join(ledger.heads().splitlines(keepends=True)[:4]))
+    told = verification.verify(ledger.root, heads=heads)
+    page = browser.open(build.PAGE).give("zip", a_pack(ledger, tmp_path / "pack.zip"))
+    page.give("heads", heads)
+    assert page.state == "sound"
+    notes = page.text("notes")
+    assert told.late
+    for line in told.late:
+        assert line in notes
+    assert "(not delivered yet, or made after the list was copied): 000005\u2013000010" in notes
+    assert len(told.unheld) == 6
+
+
+def test_an_engineer_cannot_receipt_himself(browser: Page, keys: dict[str, Path], tmp_path: Path) -> None:
+    """A line without namespaces allows everything to ssh-keygen; a receipt needs a line that says so."""
+    made = Ledger.create(tmp_path / "ledger", keys["engineer"], keys["witness"])
+    loose = f"{ENGINEER} {public(keys['engineer'])}\n"
+    made.add("entry", "loose", {"entry.json": "{}\n", "allowed_signers": loose})
+    entry = made.add("entry", "phone", {"entry.json": "{}\n"})
+    text, signature = receipt(keys["engineer"], 3, digest((entry / "MANIFEST").read_bytes()), made.at(3))
+    made.add(
+        "entry",
+        "own",
+        {"entry.json": "{}\n", "receipts/000003.receipt": text, "receipts/000003.receipt.sig": signature},
+    )
+    expected = verification.verify(made.root).faults
+    assert expected
+    page = browser.open(build.PAGE).give("zip", zipped(made.root, tmp_path / "bad.zip"))
+    assert page.state == "broken"
+    assert len(page.faults) == len(expected)

@@ -54,7 +54,7 @@ def test_it_holds_the_ledger_byte_for_byte_and_what_is_needed_to_check_it(
         if path.is_file():
             assert files[f"ledger/{path.relative_to(ledger.root)}"] == path.read_bytes()
     beside = {name for name in files if not name.startswith("ledger/")}
-    assert beside == {"index.html", "verify.html", "chain.js", "VERIFY.txt", "verify.sh", "allowed_signers"}
+    assert beside == {"index.html", "verify.html", "chain.html", "VERIFY.txt", "verify.sh", "allowed_signers"}
     assert (made.entries, made.included, made.documents) == (6, 6, 3)
 
 
