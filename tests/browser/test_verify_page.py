@@ -522,9 +522,12 @@ def test_a_zip_that_gives_other_programs_other_names_is_refused(
     browser: Page, ledger: Ledger, tmp_path: Path
 ) -> None:
     pack = a_pack(ledger, tmp_path / "pack.zip")
-    data = pack.read_bytes()
-    at = data.index(b"record.json")  # the first is the one before the file's bytes
-    pack.write_bytes(data[:at] + b"record.txt_" + data[at + 11 :])
+    with zipfile.ZipFile(pack) as archive:
+        member = archive.getinfo(f"ledger/{ledger.entries[2].name}/record.json")
+    data = bytearray(pack.read_bytes())
+    name = slice(member.header_offset + 30, member.header_offset + 30 + len(member.filename))
+    data[name] = member.filename.replace("record.json", "record_json").encode()
+    pack.write_bytes(data)
     page = browser.open(build.PAGE).give("zip", pack)
     assert page.state == "broken"
     assert "stands under two names" in page.text("verdict")
