@@ -156,6 +156,10 @@ def held_in(entry: Entry, listed: Sequence[Entry], lists: Sequence[Signers], sit
         raise ValueError(f"the signature over {FILE} does not hold ({error})") from None
     if facts.get("site") != site:
         raise ValueError(f"{FILE} is about the site {str(facts.get('site'))[:60]!a}")
+    if len(items) == 1 and len(entry.name) == 6 and entry.name.isdigit() and int(entry.name) != items[0].seq:
+        raise ValueError(
+            f"{FILE} is of entry {items[0].seq:06d}, not of {entry.name}"
+        )  # the name is signed too
     wanted = {item.entry for item in items}
     wrong = differences(items, _digests(entry for entry in listed if entry.folder in wanted), entry.seq)
     if wrong:

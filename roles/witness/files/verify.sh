@@ -342,6 +342,62 @@ vouched() { # ENTRY MOMENT
     return 1
 }
 
+# An order in an open: the hospital's approvals over its exact bytes. A person and a key count once, the vendor's never.
+check_order() { # ENTRY MOMENT
+    [ -f "$1/order.json" ] || return 0
+    cp -- "$1/order.json" "$tmp/order"
+    needed=$(sed -n 's/^  "approvals": \([0-9][0-9]*\),*$/\1/p' "$tmp/order" | head -n 1)
+    engineer=$(sed -n '/^  "engineer": {/,/^  }/s/.*"principal": "\([A-Za-z0-9@._+-]*\)".*/\1/p' "$tmp/order" | head -n 1)
+    rm -f "$tmp/order.sig"
+    [ ! -f "$1/order.json.engineer.sig" ] || cp -- "$1/order.json.engineer.sig" "$tmp/order.sig"
+    signed "$signers" "${engineer:-nobody}" maintenance-record "$2" "$tmp/order" ${lost:+-r "$lost"} ||
+        fault "$1" "its order is not signed by the engineer whom it names"
+    # The lines that may approve, each with its number; a key that may also sign records is the vendor's.
+    awk '
+        function key_of(text) { return match(text, /(ssh|ecdsa|sk)-[^ \t]+[ \t]+AAAA[^ \t]+/) ? substr(text, RSTART, RLENGTH) : "" }
+        /^#/ { next }
+        {
+            key = key_of($0)
+            names = match($0, /namespaces="[^"]*"/) ? "," substr($0, RSTART + 12, RLENGTH - 13) "," : ",*,"
+            if (names ~ /,maintenance-record,|[*?]/) vendor[key]
+            if (names ~ /,maintenance-order,/) { line[++count] = NR; of[count] = key }
+        }
+        END { for (i = 1; i <= count; i++) if (!(of[i] in vendor)) print line[i] }' "$signers" >"$tmp/approvers"
+    held=0 counted=' '
+    # shellcheck disable=SC2013  # words: numbers, and names that the search above has let through
+    for number in $(cat "$tmp/approvers"); do
+        sed -n "${number}p" "$signers" >"$tmp/one"
+        person=$(sed 's/[[:space:]].*//; s/"//g; s/,.*//' "$tmp/one")
+        keyed=$(sed 's/.*\(AAAA[^[:space:]]*\).*/\1/' "$tmp/one")
+        case $counted in *" $person "* | *" $keyed "*) continue ;; esac
+        [ "$person" != "$engineer" ] || continue
+        for signature in $(sed -n "s|^\./$1/\(order\.json\..*\.sig\)$|\1|p; s|^\./$1/\(order\.json\.sig\)$|\1|p" "$tmp/files"); do
+            cp -- "$1/$signature" "$tmp/order.sig"
+            if signed "$tmp/one" "$person" maintenance-order "$2" "$tmp/order" ${lost:+-r "$lost"}; then
+                held=$((held + 1)) counted="$counted$person $keyed "
+                break
+            fi
+        done
+    done
+    [ "$held" -ge "${needed:-1}" ] || fault "$1" "its order has $held of ${needed:-1} approvals of the hospital"
+}
+# An acceptance in a receipt: signed for the hospital, and of entries that stand in this ledger as they were accepted.
+check_acceptance() { # ENTRY MOMENT
+    [ -f "$1/acceptance.json" ] || return 0
+    is_receipt "$2" "$1/acceptance.json" || fault "$1" 'its acceptance is signed by nobody who may accept for the hospital'
+    # shellcheck disable=SC2013
+    for digest in $(sed -n 's/.*"manifest_sha256": "\([0-9a-f]*\)".*/\1/p' "$1/acceptance.json"); do
+        grep -q "^$digest  \./[^/]*/MANIFEST$" "$tmp/sums" || fault "$1" "its acceptance is of another entry than those that stand here ($digest)"
+    done
+    of=$(sed -n 's/^ *"seq": \([0-9]*\),*$/\1/p' "$1/acceptance.json")
+    case ${1#*-receipt-},$of in
+    [0-9][0-9][0-9][0-9][0-9][0-9],*[!0-9]* | [0-9][0-9][0-9][0-9][0-9][0-9],) ;; # of many
+    [0-9][0-9][0-9][0-9][0-9][0-9],*)
+        [ "$(printf %06d "$of")" = "${1#*-receipt-}" ] || fault "$1" "its acceptance is of entry $of, not of ${1#*-receipt-}"
+        ;;
+    esac
+}
+
 # Signatures, each at the moment when the hospital received the entry; without a receipt at the entry's own, unproven one.
 own=0
 while read -r entry signer moment source; do
@@ -349,6 +405,10 @@ while read -r entry signer moment source; do
     lost=$revoked
     if [ "$source" = hospital ] && [ -n "$since" ] && [ "$moment" -lt "$since" ]; then lost=''; fi
     check_sm2 "$entry" "$signer"
+    case $entry in
+    *-open-*) check_order "$entry" "$moment" ;;
+    *-receipt-*) check_acceptance "$entry" "$moment" ;;
+    esac
     ! vouched "$entry" "$moment" || signers=$entry/allowed_signers
     if signed "$signers" "$signer" maintenance-record "$moment" "$entry/MANIFEST" ${lost:+-r "$lost"}; then
         [ -z "$follow" ] || [ ! -f "$entry/allowed_signers" ] || signers=$entry/allowed_signers
