@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from maintenance import keys, runbook, signing, sm2
 from maintenance.errors import CallError
+from maintenance.login_settings import LoginSettings
 from maintenance.manifest import NAMESPACE
 from maintenance.signing import Signer
 from maintenance.witness import WitnessSettings
@@ -61,6 +62,9 @@ class Settings(BaseModel):
     orders: Literal["required", "optional"] = "required"
     # Whether `verify` names the days that have no checkpoint (docs/compare.zh.md).
     checkpoints: Literal["daily", ""] = ""
+    logins: LoginSettings = (
+        LoginSettings()
+    )  # whose logins `compare` takes for engineers' (docs/compare.zh.md)
     due_days: dict[Literal["critical", "warning", "advice"], int] = {
         "critical": 7,
         "warning": 30,
