@@ -354,6 +354,7 @@ def _clean_environment() -> Iterator[None]:
     kept = {name: value for name, value in saved.items() if name in _KEPT_ENVIRONMENT}
     kept |= {
         "ANSIBLE_CONFIG": str(runbook.REPOSITORY / "ansible.cfg"),
+        "ANSIBLE_HOME": os.devnull,  # no plugins or collections of the user's: they replace Ansible's own
         "ANSIBLE_HOST_KEY_CHECKING": "True",
         "ANSIBLE_FORCE_COLOR": "0",
         "PYTHONUTF8": "1",

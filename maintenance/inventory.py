@@ -28,7 +28,11 @@ class Plan:
 
 def read(folder: Path, pattern: str, limit: str, vault_password_file: str = "") -> Plan:
     """Resolve a runbook's hosts in a site's inventory; raises CallError with what to mend."""
-    os.environ.setdefault("ANSIBLE_CONFIG", str(runbook.REPOSITORY / "ansible.cfg"))
+    # The engine sees none of the user's ANSIBLE_…; what is read here must be what it will read.
+    for name in [name for name in os.environ if name.startswith("ANSIBLE_")]:
+        if name != "ANSIBLE_VAULT_PASSWORD_FILE":
+            del os.environ[name]
+    os.environ["ANSIBLE_CONFIG"] = str(runbook.REPOSITORY / "ansible.cfg")
     from ansible import constants
     from ansible.cli import CLI
     from ansible.errors import AnsibleError

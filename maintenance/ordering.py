@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,7 +80,7 @@ def _order(call: Call, book: runbook.Runbook, window: Window, notified: str, reh
         "plan": plan,
     }
     language = call.language or call.site.settings.language
-    return Order(**facts, summary=orders.summary(facts, book, plan, language))
+    return Order(**facts, summary=orders.summary(facts, book.info(), plan, language))
 
 
 def execute(call: Call) -> Outcome:
@@ -186,7 +186,9 @@ def _refused(call: Call, why: str) -> RefusedError:
     return RefusedError(f"{redactor.text(why)} (recorded: {entry.path})")
 
 
-def approve(path: Path, key: Path, signers: Signers, when: str) -> tuple[OrderFile, str, Path]:
+def approve(
+    path: Path, key: Path, signers: Signers, when: str, show: Callable[[OrderFile], None] = lambda _: None
+) -> tuple[OrderFile, str, Path]:
     """Sign an order for the hospital: the order, the principal, and the signature file that was written beside it.
 
     Raises CallError or RefusedError, and then nothing was written.
@@ -195,8 +197,14 @@ def approve(path: Path, key: Path, signers: Signers, when: str) -> tuple[OrderFi
     problem = orders.check_engineer(given, signers, when)
     if problem:
         raise RefusedError(f"{path}: {problem}; it was not approved")
+    if given.order.summary not in (
+        orders.summary_of(given.order, "zh"),
+        orders.summary_of(given.order, "en"),
+    ):
+        raise RefusedError(f"{path}: its summary does not say what it is; it was not approved")
     if when >= given.order.window.to:
         raise RefusedError(f"{path}: its window is over: {given.order.window.text()}; it was not approved")
+    show(given)  # before the key's passphrase is asked: whoever does not want it can still leave
     hospital = Signer("", key)
     principals = signers.principals(hospital.public_key, orders.NAMESPACE)
     named = [name for name in signers.principals_named_for(orders.NAMESPACE) if name in principals]

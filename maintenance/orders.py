@@ -28,6 +28,7 @@ NAMESPACE = "maintenance-order"
 FILE = "order.json"
 ENGINEER_SIGNATURE = "order.json.engineer.sig"
 _SIZE_LIMIT = 4 * 1024 * 1024  # bytes of an order; larger is none
+_SIGNED_WITHIN = 600  # seconds between the instant that an open states and its signature
 _APPROVALS_READ = 20  # signatures beside an order that are looked at
 _CODE = (  # what decides what a run does, beside the inventory and the lock
     "ansible.cfg",
@@ -304,6 +305,8 @@ def _reasons(given: OrderFile, now: Now, signers: Signers) -> Iterator[str]:
             f"it needs {needed} approval{'s' if needed != 1 else ''} of the hospital and has "
             f"{len(held.principals)}{more}: runner.py approve {FILE} --key KEY"
         )
+    if order.summary not in (summary_of(order, "zh"), summary_of(order, "en")):
+        yield "its summary does not say what it is"
     if plan_digest(order.plan.changes) != order.plan.sha256:
         yield "its plan is not the one that its digest names"
 
@@ -376,10 +379,11 @@ def _first(items: list[str]) -> str:
     return ", ".join(items[:3]) + (f" and {len(items) - 3} more" if len(items) > 3 else "")
 
 
-def earlier_use(path: Path, order: Order) -> tuple[str, bool]:
-    """(the entry in which this order was carried out, or ''; whether an earlier run of it did not end well)."""
+def earlier_use(path: Path, order: Order, before: str = "~") -> tuple[str, bool]:
+    """Of the entries before one: (that in which this order was carried out, or ''; whether a run of it did not end
+    well)."""
     used, resumed = "", False
-    listed = ledger.entries(path)
+    listed = [entry for entry in ledger.entries(path) if entry.folder < before]
     opened = {
         entry.name for entry in listed if entry.kind == "open" and _order_id(entry.path / FILE) == order.id
     }
@@ -442,30 +446,56 @@ def _order_id(path: Path) -> str:
 def problem_in_open(folder: Path, signers: Signers, when: str) -> str:
     """For verification: why the order that lies in an `open` does not cover it, or ''. when: the instant of the open, the
     hospital's where there is a receipt."""
+    try:
+        opened = json.loads(manifest.read_regular(folder / "open.json"))
+        said = opened.get("order") or {}
+        named = said.get("sha256", "")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        opened, named = {}, ""
     if not (folder / FILE).is_file():
-        return ""
+        return f"it names an order, and {FILE} is not in it" if named else ""
     try:
         signatures = [
             Signature(path.name, manifest.read_regular(path)) for path in sorted(folder.glob(f"{FILE}*.sig"))
         ]
         given = parse(manifest.read_regular(folder / FILE), signatures, FILE)
-        opened = json.loads(manifest.read_regular(folder / "open.json"))
-    except (OSError, ValueError, CallError) as error:
+        made = manifest.parse(manifest.read_regular(folder / "MANIFEST")).time
+        return next(filter(None, _not_covered(folder, given, opened, made, signers, when)), "")
+    except (OSError, ValueError, TypeError, CallError) as error:
         return f"its order cannot be read: {error}"
+
+
+def _not_covered(
+    folder: Path, given: OrderFile, opened: dict[str, Any], made: str, signers: Signers, when: str
+) -> Iterator[str]:
     order = given.order
+    if given.sha256 != (opened.get("order") or {}).get("sha256"):
+        yield "it names another order than the one that lies in it"
     if (opened.get("site"), opened.get("runbook")) != (order.site, order.runbook.name):
-        return f"its order is for {order.runbook.name} on {order.site}"
+        yield f"its order is for {order.runbook.name} on {order.site}"
     if sorted(opened.get("hosts", [])) != order.hosts:
-        return "its order is for other hosts"
-    problem = check_engineer(given, signers, when)
-    if problem:
-        return problem
+        yield "its order is for other hosts"
+    source = opened.get("source") or {}
+    for name in ("commit", "playbook_sha256", "inventory_sha256", "lock_sha256", "ansible_core"):
+        if source.get(name) != getattr(order.source, name):
+            yield f"its order is for another {name}"
+    yield check_engineer(given, signers, when)
     held = approvals(given, signers, when)
     if len(held.principals) < order.approvals:
         more = f" ({'; '.join(held.rejected)})" if held.rejected else ""
-        return f"its order has {len(held.principals)} of {order.approvals} approvals{more}"
+        yield f"its order has {len(held.principals)} of {order.approvals} approvals{more}"
     said = str(opened.get("opened", ""))
-    return next(_window(order, said), "")
+    if not manifest.is_instant(said) or abs(_seconds(said) - _seconds(made)) > _SIGNED_WITHIN:
+        yield f"it says that it was opened at {said[:40]!a}, and was signed at {made}"
+    yield from _window(order, said)
+    yield no_rehearsal(folder.parent, order)
+    used, _ = earlier_use(folder.parent, order, before=folder.name)
+    if used:
+        yield f"its order was carried out already: {used}"
+
+
+def _seconds(instant: str) -> float:
+    return local_time.parse(instant).timestamp()
 
 
 def parse_window(text: str) -> Window:
@@ -540,7 +570,7 @@ _WORDS = {
 
 
 def summary(
-    order: Mapping[str, Any], book: runbook.Runbook, plan: Plan, language: Literal["zh", "en"]
+    order: Mapping[str, Any], book: RunbookInfo, plan: Plan, language: Literal["zh", "en"]
 ) -> list[str]:
     """The order for those who approve it, line by line."""
     words: dict[str, Any] = _WORDS[language]
@@ -549,11 +579,10 @@ def summary(
         f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in order["inputs"].variables.items()
     ]
     inputs += [f"--limit {order['inputs'].limit}"] if order["inputs"].limit else []
-    header = book.header
     lines = [
         words["order"].format(
             id=order["id"],
-            title=header.title.get(language) or next(iter(header.title.values())),
+            title=book.title.get(language) or next(iter(book.title.values()), ""),
             name=book.name,
         ),
         words["site"]
@@ -564,7 +593,7 @@ def summary(
         words["reason"].format(reason=order["reason"]),
         words["notified"].format(notified=order["notified"]),
         words["changes"].format(
-            changes=words["nature"][header.changes], undo=header.undo, approvals=header.approvals
+            changes=words["nature"][book.changes], undo=book.undo, approvals=order["approvals"]
         ),
         words["inputs"].format(inputs="; ".join(inputs) or words["none"]),
         words["plan"].format(made=local_time.minute(plan.made), run=plan.run, count=len(plan.changes)),
@@ -576,7 +605,19 @@ def summary(
     ]
     lines += [] if plan.changes else [words["nothing"]]
     lines += [words["blind"], words["digest"].format(sha256=plan.sha256)]
-    return lines
+    return [_visible(line) for line in lines]
+
+
+def summary_of(order: Order, language: Literal["zh", "en"]) -> list[str]:
+    """What its facts say to people, whatever its own summary does."""
+    return summary(
+        {name: getattr(order, name) for name in Order.model_fields}, order.runbook, order.plan, language
+    )
+
+
+def _visible(line: str) -> str:
+    """Nothing that moves a terminal's cursor, begins a line or turns the direction of reading."""
+    return "".join(char if char.isprintable() or char == "　" else ascii(char)[1:-1] for char in line)
 
 
 def _short(value: str) -> str:

@@ -127,7 +127,9 @@ def approve_order(args: Namespace) -> int:
     if not key.is_file():
         raise CallError(f"the key {key} is not there")
     with bookkeeping.signers_of(of_site) as signers:
-        given, principal, target = ordering.approve(path, key, signers, ledger.now())
+        given, principal, target = ordering.approve(
+            path, key, signers, ledger.now(), lambda shown: None if args.json else _show(shown)
+        )
         held = orders.approvals(given, signers, ledger.now()).principals
     if args.json:
         facts = {
@@ -139,7 +141,10 @@ def approve_order(args: Namespace) -> int:
         }
         print(json.dumps(facts, ensure_ascii=False))
         return 0
-    print("\n".join(given.order.summary))
     print(f"approved  by {principal}; {len(held)} of {given.order.approvals} needed: {', '.join(held)}")
     print(f"signature {target}")
     return 0
+
+
+def _show(given: orders.OrderFile) -> None:
+    print("\n".join(given.order.summary), flush=True)

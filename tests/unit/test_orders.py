@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -503,3 +505,102 @@ def test_certificates_do_not_approve(hospital: Hospital) -> None:
     subprocess.run(command, check=True, capture_output=True)
     path.with_name("text.sig").rename(hospital.file.with_name("order.json.zhao.sig"))
     refused(hospital, "needs 2 approvals of the hospital and has 1")
+
+
+def forged(hospital: Hospital, change: Callable[[dict[str, Any]], None], *, order: bool = True) -> str:
+    """What verification says of a second open that the engineer made by hand, from the one of a run that was right."""
+    opened = next(entry for entry in reversed(ledger.entries(hospital.site.ledger)) if entry.kind == "open")
+    facts = json.loads((opened.path / "open.json").read_bytes())
+    facts["opened"] = ledger.now()
+    change(facts)
+    files: dict[str, bytes | Path] = {"open.json": json.dumps(facts).encode()}
+    if order:
+        files |= orders.read(hospital.file).files()
+    with ledger.locked(hospital.site.ledger, "trial") as book:
+        made = book.append("open", "forged", files, signer=hospital.keys["engineer@v"])
+    faults = [str(fault) for fault in verification.verify(hospital.site.ledger).faults]
+    shutil.rmtree(made.path)
+    return "\n".join(faults)
+
+
+def test_verify_does_not_take_a_forged_open(ordered: Hospital) -> None:
+    ordered.target.write_text("")
+    with pytest.raises(RefusedError, match="the plan differs"):
+        ordered.run()
+    ordered.target.unlink()
+    assert ordered.run() == "succeeded"
+
+    def other(**facts: Any) -> Callable[[dict[str, Any]], None]:
+        return lambda opened: opened.update(facts)
+
+    assert "order.json is not in it" in forged(ordered, other(), order=False)
+    assert "another order than the one" in forged(ordered, other(order={"id": "x", "sha256": "0" * 64}))
+    assert "another order than the one" in forged(ordered, other(order={"emergency": "x"}))
+    assert "another playbook_sha256" in forged(
+        ordered, lambda facts: facts["source"].update(playbook_sha256="")
+    )
+    assert "for other hosts" in forged(ordered, other(hosts=["two"]))
+    assert "cannot be read" in forged(ordered, other(hosts=[1, "two"]))
+    early = orders.read(ordered.file).order.window.from_
+    assert "it says that it was opened at" in forged(ordered, other(opened=early))
+    assert "was carried out already" in forged(ordered, other())
+
+
+def test_an_order_without_its_rehearsal(hospital: Hospital) -> None:
+    """The engineer writes the plan himself, and the hospital believes it."""
+    made = hospital.order()
+    for path in hospital.folder.glob("order.json*"):
+        path.unlink()
+    facts = json.loads(made.data)
+    facts["plan"]["changes"] = []
+    facts["plan"]["sha256"] = orders.plan_digest([])
+    order = orders.Order.model_validate(facts)
+    facts["summary"] = orders.summary_of(order, "zh")
+    signed(hospital, facts)
+    hospital.approve("wang@h", "li@h")
+    refused(hospital, "its plan is not what the rehearsal .* found")
+
+
+def signed(hospital: Hospital, facts: dict[str, Any]) -> None:
+    """An order that no command made, with the engineer's signature."""
+    data = json.dumps(facts).encode()
+    signature = hospital.keys["engineer@v"].sign(data, "maintenance-record")
+    ordering.write(
+        orders.parse(data, [orders.Signature(orders.ENGINEER_SIGNATURE, signature)], "here"), hospital.file
+    )
+
+
+def test_a_summary_that_tells_something_else_is_not_approved(hospital: Hospital) -> None:
+    facts = json.loads(hospital.order().data)
+    for path in hospital.folder.glob("order.json*"):
+        path.unlink()
+    facts["summary"] = ["nothing is changed"]
+    signed(hospital, facts)
+    with pytest.raises(RefusedError, match="its summary does not say what it is"):
+        hospital.approve("wang@h")
+
+
+def test_a_summary_does_not_speak_to_the_terminal(hospital: Hospital) -> None:
+    order = hospital.order(reason="one\x1b[2J\r\ntwo \u202e").order
+    assert all(line.replace("\u3000", "").isprintable() for line in order.summary)
+
+
+def test_the_users_environment_hides_no_host(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine does not see it: it would reach a host that the order does not name."""
+    monkeypatch.setenv("ANSIBLE_INVENTORY_ENABLED", "ini")
+    monkeypatch.setenv("ANSIBLE_CONFIG", "/dev/null")
+    program = (
+        "import pathlib; from maintenance import inventory; "
+        f"print(*inventory.read(pathlib.Path({str(hospital.site.folder)!r}), 'all', '').hosts)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "one\n"
+
+
+def test_no_plugin_of_the_users_home(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stand in for Ansible's own, and no order names it."""
+    plugins = hospital.folder / ".ansible" / "plugins" / "action"
+    plugins.mkdir(parents=True)
+    (plugins / "copy.py").write_text("raise RuntimeError('mine')\n")
+    monkeypatch.setenv("HOME", str(hospital.folder))
+    hospital.order()
