@@ -7,6 +7,7 @@ in check mode themselves.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -36,6 +37,10 @@ def make(call: Call, window: Window, notified: str) -> tuple[OrderFile, Outcome]
         raise CallError(
             "an order says who of the hospital was told, and how: --notified 'phone, 14:05, 信息科'"
         )
+    if "@" in call.limit and any(
+        part.strip("&! ").startswith("@") for part in re.split(r"[,:;]", call.limit)
+    ):
+        raise CallError("the --limit of an order names its hosts and groups; a file (@FILE) could change")
     book = runbook.load(call.runbook)
     rehearsal = run.execute(replace(call, check=True, order=None))
     if rehearsal.record.outcome != "succeeded":

@@ -246,7 +246,7 @@ def _approver(given: OrderFile, item: Signature, signers: Signers, when: str) ->
     for principal in signers.principals_named_for(NAMESPACE):
         try:
             key = signing.key_of(item.data)
-            if "-cert-" in key.split()[0]:
+            if "-cert-" in key.partition(" ")[0]:
                 continue  # one key, many certificates: whose key it is, and that it counts once, could not be told
             signers.verify(given.data, item.data, principal, NAMESPACE, when)
         except SignatureError:

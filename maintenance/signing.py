@@ -195,7 +195,7 @@ class Signers:
             if outer.hash_algo not in (b"sha256", b"sha512"):
                 return None
             key = check_signature(data, signature, namespace)
-        except (InvalidSignature, NotImplementedError, ValueError, EOFError):
+        except (InvalidSignature, NotImplementedError, ValueError, EOFError, AssertionError):
             return None
         wanted = key.openssh_str().split()[:2]
         if wanted[0] != "ssh-ed25519":  # ssh-keygen has rules on RSA sizes and other types: let it judge them
@@ -283,7 +283,7 @@ def key_of(signature: bytes) -> str:
         blob = SshsigSignature.from_armored(signature).public_key
         length = int.from_bytes(blob[:4], "big")
         kind = blob[4 : 4 + length].decode("ascii")
-    except (ValueError, NotImplementedError, EOFError) as error:
+    except (ValueError, NotImplementedError, EOFError, AssertionError, IndexError) as error:
         raise SignatureError(f"it is no SSH signature: {error}") from None
     return f"{kind} {base64.b64encode(blob).decode()}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from maintenance import ledger, ordering, orders, run, runbook, verification
+from maintenance import ledger, manifest, ordering, orders, run, runbook, verification
 from maintenance.errors import CallError, RefusedError
 from maintenance.record import Change
 from maintenance.run import Call
@@ -327,7 +328,11 @@ def test_an_order_exchanged_in_an_open_is_caught(ordered: Hospital) -> None:
     (opened.path / "order.json").write_bytes(data)
     signature = ordered.keys["engineer@v"].sign(data, "maintenance-record")
     (opened.path / "order.json.engineer.sig").write_bytes(signature)
+    stated = (opened.path / "open.json").read_bytes()
+    digests = [manifest.sha256_bytes(item).encode() for item in (orders.read(ordered.file).data, data)]
+    (opened.path / "open.json").write_bytes(stated.replace(*digests))
     report = verification.verify(ordered.site.ledger)
+    (opened.path / "open.json").write_bytes(stated)
     assert any(
         fault.entry == opened.folder and "has 0 of 2 approvals" in fault.what for fault in report.faults
     )
@@ -604,3 +609,45 @@ def test_no_plugin_of_the_users_home(hospital: Hospital, monkeypatch: pytest.Mon
     (plugins / "copy.py").write_text("raise RuntimeError('mine')\n")
     monkeypatch.setenv("HOME", str(hospital.folder))
     hospital.order()
+
+
+def test_a_limit_that_stands_in_a_file_makes_no_order(hospital: Hospital) -> None:
+    names = hospital.folder / "names"
+    names.write_text("one\n")
+    with pytest.raises(CallError, match="could change"):
+        hospital.order(limit=f"all,&@{names}")
+
+
+def test_a_broken_signature_is_no_approval(ordered: Hospital) -> None:
+    """The reader of signatures stumbled over a key whose type and signature differ."""
+    path = ordered.file.with_name("order.json.li_h.sig")
+    lines = path.read_bytes().split(b"\n")
+    raw = base64.b64decode(b"".join(lines[1:-2]))
+    at = raw.rindex(b"ssh-ed25519")
+    broken = base64.b64encode(raw[:at] + b"ssh-ed\x0055190"[:11] + raw[at + 11 :])
+    path.write_bytes(
+        lines[0] + b"\n" + broken[:76] + b"\n" + broken[76:152] + b"\n" + broken[152:228] + b"\n"
+    )
+    with path.open("ab") as file:
+        file.write(b"\n".join(broken[at : at + 76] for at in range(228, len(broken), 76)) + b"\n")
+        file.write(lines[-2] + b"\n")
+    refused(ordered, "needs 2 approvals of the hospital and has 1")
+
+
+def test_what_died_after_its_change_goes_on_at_once(ordered: Hospital) -> None:
+    """kill -9 after the host was changed: the run after it closes the dead one, and finds less to do."""
+    child = os.fork()
+    if child == 0:
+        run._close = lambda prepared, *_: (  # type: ignore[assignment]
+            os._exit(0) if not prepared.call.check else close(prepared, *_)
+        )
+        close = CLOSE
+        ordered.run()
+        os._exit(1)
+    os.waitpid(child, 0)
+    assert ordered.target.exists()
+    assert ordered.run() == "succeeded"
+    assert "abandoned" in ordered.kinds()
+
+
+CLOSE = run._close
