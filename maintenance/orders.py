@@ -469,8 +469,6 @@ def _not_covered(
     folder: Path, given: OrderFile, opened: dict[str, Any], made: str, signers: Signers, when: str
 ) -> Iterator[str]:
     order = given.order
-    if given.sha256 != (opened.get("order") or {}).get("sha256"):
-        yield "it names another order than the one that lies in it"
     if (opened.get("site"), opened.get("runbook")) != (order.site, order.runbook.name):
         yield f"its order is for {order.runbook.name} on {order.site}"
     if sorted(opened.get("hosts", [])) != order.hosts:
@@ -484,6 +482,8 @@ def _not_covered(
     if len(held.principals) < order.approvals:
         more = f" ({'; '.join(held.rejected)})" if held.rejected else ""
         yield f"its order has {len(held.principals)} of {order.approvals} approvals{more}"
+    if given.sha256 != (opened.get("order") or {}).get("sha256"):
+        yield "it names another order than the one that lies in it"
     said = str(opened.get("opened", ""))
     if not manifest.is_instant(said) or abs(_seconds(said) - _seconds(made)) > _SIGNED_WITHIN:
         yield f"it says that it was opened at {said[:40]!a}, and was signed at {made}"
