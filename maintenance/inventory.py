@@ -32,6 +32,7 @@ def read(folder: Path, pattern: str, limit: str, vault_password_file: str = "") 
     for name in [name for name in os.environ if name.startswith("ANSIBLE_")]:
         if name != "ANSIBLE_VAULT_PASSWORD_FILE":
             del os.environ[name]
+    os.environ["ANSIBLE_HOME"] = os.devnull  # as in the engine: no plugins of the user's
     os.environ["ANSIBLE_CONFIG"] = str(runbook.REPOSITORY / "ansible.cfg")
     from ansible import constants
     from ansible.cli import CLI
