@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
 from typing import Any
 
@@ -108,13 +109,13 @@ def _print(facts: dict[str, Any], lines: list[Line], own: Signer | None) -> None
         cells = (
             line.principals,
             (line.namespaces or "anything").replace("maintenance-", ""),
-            line.valid_after or "-",
-            line.valid_before or "-",
+            _short(line.valid_after),
+            _short(line.valid_before),
             line.state + (" (this machine)" if mine else ""),
             f"{line.key_type.removeprefix('ssh-')} {line.fingerprint}{' CA' if line.authority else ''}",
         )
         table.add_row(*map(escape, cells))
-    Console(width=160).print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
     print(f"list      {facts['allowed_signers']}")
     if facts["revoked"]:
         print(f"revoked   {facts['revoked']}")
@@ -126,3 +127,7 @@ def _print(facts: dict[str, Any], lines: list[Line], own: Signer | None) -> None
         print(f"note      {note}")
     if facts["refused"]:
         print(f"REFUSED   {facts['refused']}")
+
+
+def _short(instant: str | None) -> str:
+    return instant.removesuffix("T00:00:00Z") if instant else "-"

@@ -38,7 +38,7 @@ def site(tmp_path: Path) -> Iterator[Path]:
 def test_the_table_names_this_machines_key_and_its_end(runner: Runner, site: Path) -> None:
     done = runner("keys", "--site", site.name)
     assert done.code == 0, done.err
-    assert "2099-01-01T00:00:00Z" in done.out
+    assert "2099-01-01 " in done.out
     assert "valid (this machine)" in done.out
     assert "REFUSED" not in done.out
     facts = runner("keys", "--site", site.name, "--json").json
