@@ -30,6 +30,7 @@ class Line:
     folder: str
     included: bool  # its files are in the pack
     documents: tuple[str, ...]  # paths within the ledger
+    record: str = ""  # what the entry says, as data: its path within the ledger
 
 
 @dataclass
@@ -99,6 +100,23 @@ def counts_as_evidence(line: Line) -> bool:
     return line.kind in ("entry", "receipt") or (line.kind == "close" and line.outcome == "succeeded")
 
 
+_SAYS = (
+    "record.json",
+    "entry.json",
+    "acceptance.json",
+    "abandoned.json",
+    "refused.json",
+    "open.json",
+    "site.json",
+)
+
+
+def _says(item: Item) -> str:
+    """The file that tells what the entry is about."""
+    name = next((name for name in _SAYS if name in item.manifest.files), "")
+    return f"{item.entry.folder}/{name}" if name else ""
+
+
 def _line(item: Item, language: Language) -> Line:
     facts = item.facts if item.kind != "genesis" else {}
     return Line(
@@ -111,6 +129,7 @@ def _line(item: Item, language: Language) -> Line:
         case=str(facts.get("case") or ""),
         folder=item.entry.folder,
         included=True,
+        record=_says(item),
         documents=tuple(
             str(PurePosixPath(item.entry.folder) / path)
             for path in sorted(item.manifest.files)

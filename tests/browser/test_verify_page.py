@@ -612,3 +612,46 @@ def test_an_engineer_cannot_receipt_himself(browser: Page, keys: dict[str, Path]
     page = browser.open(build.PAGE).give("zip", zipped(made.root, tmp_path / "bad.zip"))
     assert page.state == "broken"
     assert len(page.faults) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("signer", "facts", "said"),
+    [
+        ("witness", {}, ""),
+        ("engineer", {}, "a key that signs maintenance records"),
+        ("stranger", {}, "no line of allowed_signers lets this key accept"),
+        ("witness", {"site": "other"}, "about another site"),
+        ("witness", {"manifest_sha256": "0" * 64}, "another MANIFEST"),
+        ("witness", {"entry": "000003-close-other"}, "does not hold before it"),
+        ("witness", {"altered": True}, "its signature is wrong"),
+    ],
+)
+def test_an_acceptance_is_checked_as_the_command_does(
+    browser: Page, keys: dict[str, Path], tmp_path: Path, signer: str, facts: dict[str, object], said: str
+) -> None:
+    made = Ledger.create(tmp_path / "ledger", keys["engineer"], keys["witness"])
+    _, close = made.run("20261122T130000Z-inspect")
+    item = {
+        "seq": 3,
+        "entry": facts.get("entry", close.name),
+        "manifest_sha256": facts.get("manifest_sha256", digest((close / "MANIFEST").read_bytes())),
+    }
+    told = {
+        "schema": "maintenance-acceptance/2",
+        "site": facts.get("site", "lab"),
+        "entries": [item],
+        "verdict": "accepted",
+        "at": made.at(3),
+    }
+    data = json_bytes(told)
+    signature = sign(keys[signer], RECEIPT, data)
+    shown = json_bytes(told | {"remarks": "all of it"}) if facts.get("altered") else data
+    made.add("receipt", "000003", {"acceptance.json": shown, "acceptance.json.sig": signature})
+    assert verification.verify(made.root).sound == (not said)
+    page = browser.open(build.PAGE).give("zip", zipped(made.root, tmp_path / "pack.zip"))
+    assert page.state == ("broken" if said else "sound"), page.faults
+    assert said in "".join(page.faults)
+
+
+def json_bytes(facts: dict[str, object]) -> bytes:
+    return (json.dumps(facts, ensure_ascii=False, sort_keys=True) + "\n").encode()
