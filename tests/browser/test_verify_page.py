@@ -19,6 +19,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from test_change_document import an_order
 
 from maintenance import verification
+from maintenance.orders import Order
 from maintenance.pack import build
 from maintenance.record import to_bytes
 
@@ -341,18 +342,27 @@ def test_a_new_list_that_the_hospital_signed_is_followed_and_another_is_not(
     assert "is not allowed to sign for" in page.faults[0]
 
 
-@pytest.mark.parametrize(
-    ("approvers", "changed", "said"),
-    [
-        (("rsa", "ecdsa"), {}, ""),
-        (("rsa",), {}, "it has 1 of 2 approvals"),
-        (("rsa", "rsa"), {}, "it has 1 of 2 approvals"),
-        (("rsa", "engineer"), {}, "it has 1 of 2 approvals"),
-        (("rsa", "stranger"), {}, "it has 1 of 2 approvals"),
-        (("rsa", "ecdsa"), {"hosts": ["db9"]}, "for other hosts"),
-        (("rsa", "ecdsa"), {"opened": "2026-11-22T18:00:00Z"}, "outside of its window"),
-    ],
-)
+ORDERED: list[tuple[tuple[str, ...], dict[str, object], str]] = [
+    (("rsa", "ecdsa"), {}, ""),
+    (("rsa",), {}, "it has 1 of 2 approvals"),
+    (("rsa", "rsa"), {}, "it has 1 of 2 approvals"),
+    (("rsa", "engineer"), {}, "it has 1 of 2 approvals"),
+    (("rsa", "stranger"), {}, "it has 1 of 2 approvals"),
+    (("rsa", "ecdsa"), {"hosts": ["db9"]}, "for other hosts"),
+    (("rsa", "ecdsa"), {"runbook": "patch"}, "it is for trial on lab"),
+    (("rsa", "ecdsa"), {"source": {"commit": "f" * 40}}, "for another commit"),
+    (("rsa", "ecdsa"), {"order": {"sha256": "0" * 64}}, "names another order"),
+    (("rsa", "ecdsa"), {"opened": "2026-11-22T18:00:00Z"}, "and was signed at"),
+    (("rsa", "ecdsa"), {"window": "2026-11-22T14:25:00Z"}, "outside of its window"),
+    (("rsa", "ecdsa"), {"rehearsal": "none"}, "is not in the ledger"),
+    (("rsa", "ecdsa"), {"rehearsal": "failed"}, "is no rehearsal of it that succeeded"),
+    (("rsa", "ecdsa"), {"rehearsal": "other"}, "is not what the rehearsal"),
+    (("rsa", "ecdsa"), {"file": "none"}, "order.json is not in it"),
+    (("rsa", "ecdsa"), {"times": 2}, "it was carried out already"),
+]
+
+
+@pytest.mark.parametrize(("approvers", "changed", "said"), ORDERED)
 def test_an_order_that_does_not_cover_its_run_is_seen(
     browser: Page,
     keys: dict[str, Path],
@@ -366,29 +376,58 @@ def test_an_order_that_does_not_cover_its_run_is_seen(
         f'{name}@h namespaces="maintenance-order" {public(keys[name])}\n'
         for name in ("rsa", "ecdsa", "engineer")
     ]
-    signers = made.allowed_signers + "".join(people)
-    made.add("entry", "people", {"entry.json": "{}\n", "allowed_signers": signers})
-    order = an_order().order
-    data = to_bytes(
-        order.model_copy(update={"engineer": order.engineer.model_copy(update={"principal": ENGINEER})})
+    made.add(
+        "entry", "people", {"entry.json": "{}\n", "allowed_signers": made.allowed_signers + "".join(people)}
     )
+    order = an_order().order
+    until = str(changed.get("window", order.window.to))
+    order = order.model_copy(
+        update={
+            "engineer": order.engineer.model_copy(update={"principal": ENGINEER}),
+            "window": order.window.model_copy(update={"to": until}),
+        }
+    )
+    data = to_bytes(order)
+    if (rehearsal := changed.get("rehearsal")) != "none":
+        _rehearse(made, order, str(rehearsal or "succeeded"))
     opened = {
         "site": "lab",
         "runbook": "trial",
         "hosts": ["db1"],
         "opened": "2026-11-22T14:30:00Z",
-        **changed,
+        "source": order.source.model_dump(mode="json") | dict(changed.get("source", {})),  # type: ignore[call-overload]
+        "order": changed.get("order", {"sha256": digest(data)}),
     }
-    files: dict[str, str | bytes] = {"open.json": json.dumps(opened), "order.json": data}
-    files["order.json.engineer.sig"] = sign(keys["engineer"], RECORD, data)
-    for number, name in enumerate(approvers):
-        files[f"order.json.{number}.sig"] = sign(keys[name], "maintenance-order", data)
-    made.add("open", "20261122T143000Z-trial", files)
-    made.add("close", "20261122T143000Z-trial")
-    assert verification.verify(made.root).sound == (not said)
+    opened |= {name: changed[name] for name in ("hosts", "runbook", "opened") if name in changed}
+    files: dict[str, str | bytes] = {"open.json": json.dumps(opened)}
+    if changed.get("file") != "none":
+        files["order.json"] = data
+        files["order.json.engineer.sig"] = sign(keys["engineer"], RECORD, data)
+        for number, name in enumerate(approvers):
+            files[f"order.json.{number}.sig"] = sign(keys[name], "maintenance-order", data)
+    made.now = made.now.replace(hour=14, minute=30)
+    for number in range(int(str(changed.get("times", 1)))):
+        made.add("open", f"20261122T14300{number}Z-trial", files)
+        made.add("close", f"20261122T14300{number}Z-trial", {"record.json": '{"outcome": "succeeded"}\n'})
+    expected = verification.verify(made.root).faults
     page = browser.open(build.PAGE).give("zip", zipped(made.root, tmp_path / "pack.zip"))
     assert page.state == ("broken" if said else "sound"), page.faults
     assert said in "".join(page.faults)
+    assert [fault.split(" ", 1)[0] for fault in page.faults] == [fault.entry for fault in expected], expected
+
+
+def _rehearse(made: Ledger, order: Order, outcome: str) -> None:
+    """The rehearsal that the order's plan comes from; `other` found another plan."""
+    changes = [change.model_dump() for change in order.plan.changes]
+    facts = {
+        "site": order.site,
+        "runbook": {"name": order.runbook.name},
+        "mode": "check",
+        "outcome": "failed" if outcome == "failed" else "succeeded",
+        "changes": changes[:1] if outcome == "other" else changes,
+    }
+    made.add("open", order.plan.run, {"open.json": "{}\n"})
+    made.add("close", order.plan.run, {"record.json": json.dumps(facts)})
 
 
 def test_a_second_signature_is_not_called_checked_and_its_loss_is_seen(
