@@ -25,6 +25,7 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
+import yaml
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
@@ -67,6 +68,8 @@ class CallbackModule(CallbackBase):
         site = site_of(context.CLIARGS.get("inventory"))
         if not site:
             return "It belongs to no site with a ledger, so nothing tells that it ran."
+        if not has_ledger(site):
+            return f"The site {site} has no ledger yet, so nothing tells that it ran."
         processed = sorted(getattr(stats, "processed", {}))
         told = {
             "site": site,
@@ -119,6 +122,18 @@ def site_of(inventories: object) -> str:
             if folder.parent == REPOSITORY / "inventories" and (folder / "site.yml").is_file():
                 return folder.name
     return ""
+
+
+def has_ledger(site: str) -> bool:
+    """Whether the site's ledger has begun: looked at here, so that a site without one costs no process."""
+    folder = REPOSITORY / "inventories" / site
+    try:
+        stated = yaml.safe_load((folder / "site.yml").read_text(encoding="utf-8"))
+        named = str(stated.get("ledger") or "")
+    except (OSError, AttributeError, yaml.YAMLError):
+        return False
+    path = folder / Path(named).expanduser() if named else REPOSITORY / "var" / "records" / site
+    return any(path.glob("000001-genesis-*"))
 
 
 def counts(stats: object, host: str) -> dict[str, int]:
