@@ -354,7 +354,8 @@ def test_a_large_manifest_is_received(witness: Witness, ledger: Ledger, tmp_path
 
 
 def test_no_kill_at_any_moment_leaves_half_an_entry(witness: Witness, ledger: Ledger, tmp_path: Path) -> None:
-    """Killed at sixty moments spread over the time that a put takes, and asked again each time."""
+    """Killed at moments that spread over the time that a put takes, and asked again each time; on a machine that became
+    slower meanwhile the moments move on until puts get through."""
     long = ledger.copy(tmp_path / "long")
     for number in range(55):
         long.add("entry", f"phone-{number}")
@@ -362,7 +363,7 @@ def test_no_kill_at_any_moment_leaves_half_an_entry(witness: Witness, ledger: Le
     witness.put(long.entries[0])
     duration = time.monotonic() - started
     held, lost = 1, 0
-    for step in range(60):
+    for step in range(240):
         if held == len(long.entries):
             break
         process = subprocess.Popen(
@@ -382,7 +383,8 @@ def test_no_kill_at_any_moment_leaves_half_an_entry(witness: Witness, ledger: Le
         assert now == held + 1 or not answer
         lost += now == held
         held = now
-    assert 3 < lost < 57
+    assert lost > 3
+    assert held > 3
     for entry in long.entries:
         assert witness.put(entry)[0] == 0
     assert witness.check(long) == 60
