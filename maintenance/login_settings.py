@@ -27,4 +27,4 @@ class LoginSettings(BaseModel):
     keys: dict[str, str] = {}
     accounts: tuple[str, ...] = ()  # that only engineers use: a login by password is then one of theirs
     automation: tuple[Automation, ...] = ()
-    tolerance_seconds: int = Field(default=120, ge=0, le=3600)  # by which clocks may differ
+    tolerance_seconds: int = Field(default=30, ge=0, le=3600)  # by which clocks may differ

@@ -11,6 +11,7 @@ from maintenance.documents.inspection import TEMPLATES, EntryFacts
 from maintenance.documents.table import GREEN, GREY, NONE, RED, YELLOW, Row, Table, number_rows
 from maintenance.local_time import ZONE, day, parse
 
+_MANY = 3  # logins of a run on each host; more are coloured, for somebody may have worked beside it
 _ROWS = 200  # of one table; the entry holds more
 _WORDS: dict[str, dict[str, Any]] = {
     "zh": {
@@ -47,7 +48,7 @@ _WORDS: dict[str, dict[str, Any]] = {
         "note": "登录取自各主机 sshd 的日志（系统日志，或 auth.log / secure）。"
         "主机管理员可以改动本机日志，故本表只说明日志中留有的登录；"
         "医院的堡垒机、VPN 和日志服务器的记录可用于进一步核对。"
-        "一次运行对每台主机通常只登录一至数次，次数明显偏多的请核查。"
+        "一次运行对每台主机通常只登录一至数次，次数明显偏多的（黄色）请核查。"
         "时间均为北京时间。已签名的 entry.json 为准，本表由其生成。",
     },
     "en": {
@@ -83,8 +84,8 @@ _WORDS: dict[str, dict[str, Any]] = {
         "to": " to ",
         "note": "Logins are taken from sshd's log on each host (the journal, or auth.log / secure). Whoever administers "
         "a host can alter its log, so this shows the logins that are left in it; the hospital's own bastion, VPN and log "
-        "server can tell more. A run logs in once or a few times on each host: many more are worth a question. Times "
-        "are UTC+8. The signed entry.json governs; this is made from it.",
+        "server can tell more. A run logs in once or a few times on each host: many more (yellow) are worth a question. "
+        "Times are UTC+8. The signed entry.json governs; this is made from it.",
     },
 }
 
@@ -230,6 +231,7 @@ def _explained(told: Mapping[str, Any], words: dict[str, Any]) -> Table:
             "by": clean(f"{row['by']}" + (f"：{row['text']}" if row["what"] == "automation" else ""), 200),
             "hosts": clean(", ".join(row["hosts"]), 160),
             "logins": row["logins"],
+            "colour": YELLOW if row["what"] == "run" and row["logins"] > _MANY * len(row["hosts"]) else NONE,
             "first": _time(row["first"]),
         }
         for row in told["explained"]

@@ -34,10 +34,10 @@ def make(language: str, folder: Path = TEMPLATES) -> Path:
         2.0 | 主机 | Host | host
         2.7 | 核对起点 | Compared from | since
         2.7 | 日志最早 | Log begins | reaches
-        1.4 | 有记录 | Explained | explained | centre
+        1.7 | 有记录 | Explained | explained | centre
         1.4 | 无记录 | Not | unexplained | centre
         1.8 | 其他密钥 | Other keys | other | centre
-        4.6 | 结论 | Result | result | colour
+        4.3 | 结论 | Result | result | colour
         """,
     )
     page.heading(t("2  台账中没有对应记录的登录", "2  Logins that no record explains"), 2)
@@ -68,7 +68,7 @@ def make(language: str, folder: Path = TEMPLATES) -> Path:
         2.6 | 说明依据 | Explained by | what
         6.4 | 台账条目 | Entry | by
         3.2 | 主机 | Hosts | hosts
-        1.2 | 次数 | Logins | logins | centre
+        1.2 | 次数 | Logins | logins | colour, centre
         2.2 | 首次 | First | first
         """,
     )

@@ -107,6 +107,9 @@ def test_a_period_is_accepted_by_one_signature_over_every_entry(
     report = verification.verify(ledger)
     assert report.sound, report.faults
     assert report.acceptances == 1
+    script = ["sh", str(REPOSITORY / "roles" / "witness" / "files" / "verify.sh"), str(ledger)]
+    stock = subprocess.run(script, capture_output=True, text=True)
+    assert stock.returncode == 0, stock.stdout
     shown = runner("show", last(ledger))
     assert "by head@hospital" in shown.out
     assert "000001-genesis" in shown.out
@@ -212,6 +215,11 @@ def test_an_acceptance_that_the_vendor_wrote_or_altered_is_a_fault_of_the_ledger
     assert [fault.entry.split("-")[-1] for fault in report.faults] == ["altered", "own", "elsewhere"]
     assert report.acceptances == 1
     assert runner("show", last(ledger)).code == 4
+    script = ["sh", str(REPOSITORY / "roles" / "witness" / "files" / "verify.sh"), str(ledger)]
+    stock = subprocess.run(script, capture_output=True, text=True)
+    assert stock.returncode == 4
+    for name in ("altered", "own"):
+        assert re.search(rf"fault: 00000\d-receipt-{name}: its acceptance", stock.stdout), stock.stdout
 
 
 @pytest.mark.parametrize(
