@@ -30,7 +30,8 @@ def describe(lab: Lab, hosts: list[str]) -> Path:
         yaml.safe_dump(inventory(lab, hosts), explicit_start=True, sort_keys=False)
     )
     text = (REPOSITORY / "inventories" / "lab" / "site.yml").read_text()
-    (site / "site.yml").write_text(text.replace("site: lab\n", f"site: {site.name}\n"))
+    text = text.replace("site: lab\n", f"site: {site.name}\n")
+    (site / "site.yml").write_text(text.replace("../../var/lab/", f"../../var/{lab.keys.name}/"))
     return site
 
 
