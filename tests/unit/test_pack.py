@@ -58,6 +58,14 @@ def test_it_holds_the_ledger_byte_for_byte_and_what_is_needed_to_check_it(
     assert (made.entries, made.included, made.documents) == (6, 6, 3)
 
 
+def test_the_lists_by_which_it_was_verified_travel_with_it(ledger: Ledger, tmp_path: Path) -> None:
+    revoked = make_key(tmp_path, "lost").with_suffix(".pub")
+    heads = _heads(ledger, tmp_path)
+    files = texts(write(ledger, tmp_path / "pack.zip", revoked=revoked, heads=heads).path)
+    assert files["revoked"] == revoked.read_bytes()
+    assert files["heads"] == heads.read_bytes()
+
+
 def test_the_same_ledger_gives_the_same_bytes(ledger: Ledger, tmp_path: Path) -> None:
     assert write(ledger, tmp_path / "one.zip").sha256 == write(ledger, tmp_path / "two.zip").sha256
 
