@@ -105,7 +105,8 @@ class Cover:
     responses: tuple[Response, ...]
     open_cases: tuple[OpenCase, ...]
     without_order: tuple[Evidence, ...]
-    emergencies: tuple[Evidence, ...]
+    emergencies: tuple[Evidence, ...]  # that the hospital has not accepted since
+    unrecorded: tuple[Evidence, ...]  # runs by hand, beside the command
 
     def counts(self) -> dict[State, int]:
         """Clauses by state, the worst first."""
@@ -140,7 +141,9 @@ class _Ledger:
     packs: list[Evidence] = field(default_factory=list)
     changes: int = 0
     without_order: list[Evidence] = field(default_factory=list)
-    emergencies: list[Evidence] = field(default_factory=list)
+    emergencies: list[tuple[Evidence, str]] = field(default_factory=list)  # with the digest of their MANIFEST
+    accepted: set[str] = field(default_factory=set)  # digests of MANIFESTs
+    unrecorded: list[Evidence] = field(default_factory=list)
     count: int = 0
 
 
@@ -155,7 +158,8 @@ def build(
 ) -> Cover:
     """now: the instant at which it is judged; what came later than its day does not count."""
     today = local_time.day(now)
-    told = _read(items, today, language)
+    period = (contract.period.from_.isoformat(), contract.period.until.isoformat())
+    told = _read(items, today, language, period)
     closed = [case for case in cases if case.state == "closed"]
     rows = tuple(_row(duty, contract, told, closed, cases, today, language) for duty in contract.duties)
     return Cover(
@@ -169,18 +173,27 @@ def build(
         responses=tuple(_response(kind, contract, cases) for kind in contract.sla),
         open_cases=tuple(_open_case(case) for case in cases if case.state != "closed"),
         without_order=tuple(told.without_order),
-        emergencies=tuple(told.emergencies),
+        emergencies=tuple(one for one, digest in told.emergencies if digest not in told.accepted),
+        unrecorded=tuple(told.unrecorded),
     )
 
 
-def _read(items: Iterable[Item], today: str, language: Language) -> _Ledger:
+def _read(items: Iterable[Item], today: str, language: Language, period: tuple[str, str]) -> _Ledger:
     told = _Ledger()
     for item in items:
         if local_time.day(item.time) > today:
             continue
         told.count += 1
         if item.kind == "close":
-            _read_run(item, told, language)
+            _read_run(item, told, language, period)
+        elif item.kind == "receipt" and str(item.facts.get("verdict")).startswith("accepted"):
+            told.accepted |= {
+                str(one.get("manifest_sha256")) for one in item.facts.get("entries") or [item.facts]
+            }
+        elif item.kind == "unrecorded" and period[0] <= local_time.day(item.time) <= period[1]:
+            told.unrecorded.append(
+                _evidence(item, item.time, item.time, str(item.facts.get("playbook") or ""))
+            )
         elif item.kind == "entry":
             facts = item.facts
             what, at = str(facts.get("what") or ""), str(facts.get("at") or item.time)
@@ -192,7 +205,7 @@ def _read(items: Iterable[Item], today: str, language: Language) -> _Ledger:
     return told
 
 
-def _read_run(item: Item, told: _Ledger, language: Language) -> None:
+def _read_run(item: Item, told: _Ledger, language: Language, period: tuple[str, str]) -> None:
     """A run counts where it succeeded, was no rehearsal and reached a host."""
     facts = item.facts
     book = facts.get("runbook") or {}
@@ -201,13 +214,13 @@ def _read_run(item: Item, told: _Ledger, language: Language) -> None:
     finished = str(facts.get("finished") or item.time)
     title = (book.get("title") or {}).get(language) or book.get("name") or ""
     evidence = _evidence(item, finished, finished, str(title))
-    if book.get("changes", "nothing") != "nothing":
+    if book.get("changes", "nothing") != "nothing" and period[0] <= evidence.day <= period[1]:
         told.changes += 1
         order = facts.get("order")
         if not order:
             told.without_order.append(evidence)
         elif "emergency" in order:
-            told.emergencies.append(evidence)
+            told.emergencies.append((evidence, item.sha256))
     if facts.get("outcome") == "succeeded":
         told.runs.append((str(book.get("name")), tuple(book.get("clauses") or ()), evidence))
 

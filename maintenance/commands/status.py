@@ -115,7 +115,8 @@ def _print(told: cover.Cover, language: contract.Language) -> None:
             f"[{_COLOURS[part.state]}]{words[part.state]}[/]  {row.id}  {escape(row.title.get(language, row.id))}  "
             f"{escape(cover_words.label(part, words))}  {part.due} {cover_words.left(part.due, told, words)}"
         )
-    for name, listed in (("without", told.without_order), ("emergencies", told.emergencies)):
+    lists = {"without": told.without_order, "emergencies": told.emergencies, "unrecorded": told.unrecorded}
+    for name, listed in lists.items():
         for one in listed:
             console.print(f"[yellow]{words[name]}[/]  {one.seq:06d}  {one.day}  {escape(one.title)}")
     table = Table(box=None, pad_edge=False)

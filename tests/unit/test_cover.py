@@ -163,7 +163,22 @@ def test_a_change_without_an_order_is_listed(book: Book) -> None:
     made = book.cover()
     assert [one.title for one in made.without_order] == ["配置见证端"]
     assert len(made.emergencies) == 1
+    digests = [item.sha256 for item in register.read(book.ledger.root)]
+    accepted = {"verdict": "accepted", "entries": [{"manifest_sha256": digests[2]}]}
+    book._add("receipt", "period", "2026-04-05", {"acceptance.json": json.dumps(accepted)})
+    assert book.cover().emergencies == ()
     assert book.row("4.1.3").state == "overdue"
+
+
+def test_a_run_by_hand_is_listed_and_what_lies_outside_of_the_period_is_not(book: Book) -> None:
+    changing = {"name": "x", "title": {"zh": "x"}, "clauses": [], "changes": "reversible"}
+    book.run("2025-11-30", "x", runbook=changing)
+    book.log("2025-12-02", "training", "4.2.1")
+    book._add("unrecorded", "by-hand", "2025-12-02", {"unrecorded.json": '{"playbook": "inspect"}\n'})
+    made = book.cover()
+    assert [one.title for one in made.unrecorded] == ["inspect"]
+    assert made.without_order == ()
+    assert "绕过本程序" in status_page.render(made, "zh")
 
 
 def test_what_came_later_than_the_day_asked_for_does_not_count(book: Book) -> None:
