@@ -63,11 +63,12 @@ class Shown(_Strict):
 
     runbooks: list[str] = []
     entries: list[str] = Field(
-        default=[], description="kinds of log entries; none: every kind that names the clause"
+        default=[], description="kinds of log entries; every kind that names it, where nothing is named here"
     )
     packs: bool = Field(default=False, description="an acceptance pack that was made")
     cases: bool = Field(default=False, description="faults that were closed with a test that passed")
     most_person_days: float | None = Field(default=None, description="larger customisations do not count")
+    whole: bool = Field(default=False, description="a run that was limited to some hosts does not count")
 
 
 class Duty(_Strict):
@@ -77,6 +78,9 @@ class Duty(_Strict):
     title: dict[Language, str]
     owed: Owed
     shown: Shown = Shown()
+    also: list[Shown] = Field(default=[], description="what is owed each time beside it")
+    before: Shown | None = Field(default=None, description="of a holiday: what is owed in the days before it")
+    before_days: int = Field(default=14, ge=1)
 
 
 class Contract(_Strict):

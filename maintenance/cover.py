@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import chinese_calendar
 
 from maintenance import local_time
 from maintenance.cases import Case
-from maintenance.contract import Contract, Duty, Language
+from maintenance.contract import Contract, Duty, Language, Shown
 from maintenance.register import Item
 
 State = Literal["kept", "open", "due_soon", "overdue", "not_asked", "unknown"]
@@ -89,6 +89,7 @@ class OpenCase:
     opened: str
     state: str
     clocks: tuple[tuple[str, float, float, str], ...]  # kind, hours used, limit, state
+    left: float | None  # hours, of the clock that is nearest to its limit; negative where it is over
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ class Cover:
 class _Ledger:
     """The part of a ledger that counts, read once."""
 
-    runs: list[tuple[str, tuple[str, ...], Evidence]] = field(default_factory=list)
+    runs: list[tuple[str, bool, Evidence]] = field(default_factory=list)  # runbook, limited to some hosts
+    opened: dict[str, dict[str, Any]] = field(default_factory=dict)
     entries: list[tuple[str, dict[str, Any], Evidence]] = field(default_factory=list)
     packs: list[Evidence] = field(default_factory=list)
     changes: int = 0
@@ -171,7 +173,12 @@ def build(
         entries=told.count,
         rows=rows,
         responses=tuple(_response(kind, contract, cases) for kind in contract.sla),
-        open_cases=tuple(_open_case(case) for case in cases if case.state != "closed"),
+        open_cases=tuple(
+            sorted(
+                (_open_case(case) for case in cases if case.state != "closed"),
+                key=lambda case: (case.left is None, case.left or 0, case.id),
+            )
+        ),
         without_order=tuple(told.without_order),
         emergencies=tuple(one for one, digest in told.emergencies if digest not in told.accepted),
         unrecorded=tuple(told.unrecorded),
@@ -184,7 +191,11 @@ def _read(items: Iterable[Item], today: str, language: Language, period: tuple[s
         if local_time.day(item.time) > today:
             continue
         told.count += 1
-        if item.kind == "close":
+        if item.kind == "open":
+            told.opened[item.manifest.run] = item.facts
+        elif item.kind == "abandoned":
+            _read_abandoned(item, told, period)
+        elif item.kind == "close":
             _read_run(item, told, language, period)
         elif item.kind == "receipt" and str(item.facts.get("verdict")).startswith("accepted"):
             told.accepted |= {
@@ -209,9 +220,10 @@ def _read_run(item: Item, told: _Ledger, language: Language, period: tuple[str, 
     """A run counts where it succeeded, was no rehearsal and reached a host."""
     facts = item.facts
     book = facts.get("runbook") or {}
-    if facts.get("mode") != "apply" or facts.get("outcome") == "refused" or not facts.get("hosts_processed"):
+    processed = set(facts.get("hosts_processed") or ())
+    if facts.get("mode") != "apply" or facts.get("outcome") == "refused" or not processed:
         return
-    finished = str(facts.get("finished") or item.time)
+    finished = str(facts.get("finished"))
     title = (book.get("title") or {}).get(language) or book.get("name") or ""
     evidence = _evidence(item, finished, finished, str(title))
     if book.get("changes", "nothing") != "nothing" and period[0] <= evidence.day <= period[1]:
@@ -221,8 +233,19 @@ def _read_run(item: Item, told: _Ledger, language: Language, period: tuple[str, 
             told.without_order.append(evidence)
         elif "emergency" in order:
             told.emergencies.append((evidence, item.sha256))
-    if facts.get("outcome") == "succeeded":
-        told.runs.append((str(book.get("name")), tuple(book.get("clauses") or ()), evidence))
+    if facts.get("outcome") == "succeeded" and set(facts.get("hosts_expected") or ()) <= processed:
+        told.runs.append((str(book.get("name")), " --limit " in str(facts.get("command")), evidence))
+
+
+def _read_abandoned(item: Item, told: _Ledger, period: tuple[str, str]) -> None:
+    """A run that was killed may have changed something: it needed an order as any other."""
+    facts = told.opened.get(item.manifest.run, {})
+    evidence = _evidence(item, item.time, item.time, str(facts.get("runbook") or item.manifest.run))
+    changes = facts.get("mode") == "apply" and facts.get("changes", "nothing") != "nothing"
+    if changes and period[0] <= evidence.day <= period[1]:
+        told.changes += 1
+        if not facts.get("order"):
+            told.without_order.append(evidence)
 
 
 def _text(facts: dict[str, Any]) -> str:
@@ -232,15 +255,29 @@ def _text(facts: dict[str, Any]) -> str:
 
 
 def _evidence(item: Item, at: str, until: str, title: str) -> Evidence:
-    return Evidence(item.seq, item.entry.folder, local_time.day(at), local_time.day(until), title)
+    return Evidence(item.seq, item.entry.folder, _day(at, item), _day(until, item), title)
 
 
-def _shown(duty: Duty, contract: Contract, told: _Ledger, closed: Sequence[Case]) -> list[Evidence]:
+def _day(instant: str, item: Item) -> str:
+    """The hospital's day; where the instant cannot be read, that of the signature."""
+    try:
+        return local_time.day(instant)
+    except ValueError:
+        return local_time.day(item.time)
+
+
+def _shown(
+    duty: Duty, wanted: Shown, contract: Contract, told: _Ledger, closed: Sequence[Case]
+) -> list[Evidence]:
     """What counts for a duty within the period, oldest first."""
-    wanted = duty.shown
-    found = [evidence for name, _, evidence in told.runs if name in wanted.runbooks]
+    found = [
+        evidence
+        for name, limited, evidence in told.runs
+        if name in wanted.runbooks and not (limited and wanted.whole)
+    ]
+    any_kind = not (wanted.entries or wanted.runbooks or wanted.packs or wanted.cases)
     for what, facts, evidence in told.entries:
-        if duty.id not in (facts.get("clauses") or ()) or (wanted.entries and what not in wanted.entries):
+        if duty.id not in (facts.get("clauses") or ()) or not (any_kind or what in wanted.entries):
             continue
         days = (facts.get("fields") or {}).get("person_days")
         if wanted.most_person_days is not None and not _at_most(days, wanted.most_person_days):
@@ -250,6 +287,10 @@ def _shown(duty: Duty, contract: Contract, told: _Ledger, closed: Sequence[Case]
         found += told.packs
     if wanted.cases:
         found += [_of_case(case) for case in closed]
+    return _within(found, contract, duty)
+
+
+def _within(found: Sequence[Evidence], contract: Contract, duty: Duty) -> list[Evidence]:
     first, last = contract.period.from_.isoformat(), contract.period.until.isoformat()
     if duty.owed.kind == "once":  # an agreement may be older than the period
         first = ""
@@ -279,20 +320,26 @@ def _row(
     today: str,
     language: Language,
 ) -> Row:
-    shown = _shown(duty, contract, told, closed)
+    shown = _shown(duty, duty.shown, contract, told, closed)
+    also = [_shown(duty, wanted, contract, told, closed) for wanted in duty.also]
     owed = duty.owed
     note: dict[str, int] = {}
     state: State
     parts: list[Part] = []
     if owed.kind == "each_quarter":
-        parts = _quarters(contract, shown, owed.count, today)
+        parts = _quarters(contract, [shown, *also], owed.count, today)
     elif owed.kind == "in_period":
-        parts = _paced(contract, shown, owed.count, today)
+        parts = _paced(contract, [shown, *also], owed.count, today)
     elif owed.kind == "holidays":
-        parts = _holidays(contract, shown, today, language)
+        before = _shown(duty, duty.before, contract, told, closed) if duty.before else None
+        parts = _holidays(contract, shown, before, duty.before_days, today, language)
     elif owed.kind == "once":
-        due = contract.period.from_.isoformat()
-        parts = [Part("1", due, "kept" if len(shown) >= owed.count else "overdue", tuple(shown))]
+        last = contract.period.from_ + timedelta(days=contract.soon_days)
+        begun = today >= contract.period.from_.isoformat()
+        state = (
+            "kept" if len(shown) >= owed.count else _until(last, today, contract) if begun else "not_asked"
+        )
+        parts = [Part("1", last.isoformat(), state, tuple(shown))]
     elif owed.kind == "last_month":
         parts = [_last_month(contract, shown, owed.count, today)]
     elif owed.kind == "each_change":
@@ -342,12 +389,15 @@ def add_months(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def _quarters(contract: Contract, shown: Sequence[Evidence], count: int, today: str) -> list[Part]:
+def _quarters(contract: Contract, owed: Sequence[Sequence[Evidence]], count: int, today: str) -> list[Part]:
+    """owed: everything that is owed each time; a quarter is kept by enough of each."""
     parts = []
     for first, last in quarters(contract):
-        inside = tuple(one for one in shown if first.isoformat() <= one.day <= last.isoformat())
+        found = [[one for one in shown if first.isoformat() <= one.day <= last.isoformat()] for shown in owed]
+        inside = tuple(one for shown in found for one in shown)
         begun = today >= first.isoformat()
-        state = "kept" if len(inside) >= count else _until(last, today, contract) if begun else "not_asked"
+        enough = all(len(shown) >= count for shown in found)
+        state = "kept" if enough else _until(last, today, contract) if begun else "not_asked"
         parts.append(Part(f"{first.isoformat()} – {last.isoformat()}", last.isoformat(), state, inside))
     return parts
 
@@ -359,15 +409,16 @@ def _until(last: date, today: str, contract: Contract) -> State:
     return "due_soon" if (last - date.fromisoformat(today)).days <= contract.soon_days else "open"
 
 
-def _paced(contract: Contract, shown: Sequence[Evidence], count: int, today: str) -> list[Part]:
+def _paced(contract: Contract, owed: Sequence[Sequence[Evidence]], count: int, today: str) -> list[Part]:
     """So many until the end of the period: overdue only then, due soon at an even pace."""
     first, last = contract.period.from_, contract.period.until
     length = (last - first).days + 1
     parts = []
     for number in range(1, count + 1):
         pace = first + timedelta(days=length * number // count - 1)
-        if number <= len(shown):
-            parts.append(Part(str(number), pace.isoformat(), "kept", (shown[number - 1],)))
+        if all(number <= len(shown) for shown in owed):
+            done = tuple(shown[number - 1] for shown in owed)
+            parts.append(Part(str(number), pace.isoformat(), "kept", done))
             continue
         state = "overdue" if today > last.isoformat() else _until(pace, today, contract)
         if state == "overdue" and today <= last.isoformat():
@@ -401,8 +452,15 @@ def holiday_blocks(first: date, last: date, language: Language) -> list[tuple[da
     return found
 
 
-def _holidays(contract: Contract, shown: Sequence[Evidence], today: str, language: Language) -> list[Part]:
-    """Every day of every block is covered by duty entries."""
+def _holidays(
+    contract: Contract,
+    shown: Sequence[Evidence],
+    before: Sequence[Evidence] | None,
+    before_days: int,
+    today: str,
+    language: Language,
+) -> list[Part]:
+    """Every day of every block is covered by duty entries; and, where that is owed, something was done before it."""
     parts = []
     first, last = contract.period.from_, contract.period.until
     for year in range(first.year, last.year + 1):
@@ -413,7 +471,13 @@ def _holidays(contract: Contract, shown: Sequence[Evidence], today: str, languag
             state: State = "unknown" if today >= begin.isoformat() else "not_asked"
             parts.append(Part(f"{year}", end.isoformat(), state))
             continue
-        parts += [_holiday(block, shown, today, contract) for block in blocks]
+        for block in blocks:
+            part = _holiday(block, shown, today, contract)
+            earliest = (block[0] - timedelta(days=before_days)).isoformat()
+            done = before is None or any(earliest <= one.day <= block[0].isoformat() for one in before)
+            if part.state == "kept" and not done:
+                part = replace(part, state="overdue" if today > part.due else "due_soon")
+            parts.append(part)
     return parts
 
 
@@ -435,7 +499,9 @@ def _holiday(
 
 def _response(kind: Any, contract: Contract, cases: Sequence[Case]) -> Response:
     limit = contract.sla[kind]
-    states = [clock.state for case in cases for clock in case.clocks if clock.kind == kind]
+    first, last = contract.period.from_.isoformat(), contract.period.until.isoformat()
+    inside = [case for case in cases if first <= local_time.day(case.opened) <= last]
+    states = [clock.state for case in inside for clock in case.clocks if clock.kind == kind]
     return Response(
         kind=kind,
         clause=limit.clause,
@@ -464,4 +530,14 @@ def _open_case(case: Case) -> OpenCase:
         for clock in case.clocks
         if clock.state != "not_needed"
     )
-    return OpenCase(case.id, case.title, local_time.minute(case.opened), case.state, clocks)
+    left = min(
+        (limit - used for _, used, limit, state in clocks if state in ("running", "overdue")), default=None
+    )
+    return OpenCase(
+        case.id,
+        case.title,
+        local_time.minute(case.opened),
+        case.state,
+        clocks,
+        None if left is None else round(left, 2),
+    )

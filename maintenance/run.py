@@ -183,6 +183,7 @@ def _open(prepared: _Run, journal: Journal, progress: Progress) -> str:
             "site": site.name,
             "runbook": prepared.book.name,
             "mode": "check" if prepared.call.check else "apply",
+            "changes": prepared.book.header.changes,
             "reason": prepared.redactor.text(prepared.call.reason),
             "hosts": sorted(prepared.plan.hosts),
             "command": _request(prepared).command(),

@@ -107,8 +107,10 @@ def _print(told: cover.Cover, language: contract.Language) -> None:
             words["used"].format(kind=words[kind], used=used, limit=limit)
             for kind, used, limit, _ in case.clocks
         )
+        left = "" if case.left is None else cover_words.left_hours(case.left, words)
         console.print(
-            f"[yellow]{words['open_cases']}[/] {escape(case.id)} {escape(case.title)} {case.opened} {clocks}"
+            f"[yellow]{words['open_cases']}[/] {escape(case.id)} {escape(case.title)} {case.opened} "
+            f"[bold]{left}[/] {clocks}"
         )
     for row, part in told.todo():
         console.print(

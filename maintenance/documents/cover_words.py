@@ -22,6 +22,10 @@ WORDS: dict[Language, dict[str, str]] = {
         "owed": "约定",
         "shown": "台账所示",
         "newest": "最近一次",
+        "evidence": "证据（日期 #条目）",
+        "missing": "尚缺",
+        "hours_left": "剩 {n} 小时",
+        "hours_over": "超时 {n} 小时",
         "due": "期限",
         "state": "状态",
         "timeline": "合同期内的安排与完成情况",
@@ -79,6 +83,10 @@ WORDS: dict[Language, dict[str, str]] = {
         "owed": "Promised",
         "shown": "Shown by the ledger",
         "newest": "Newest",
+        "evidence": "Evidence (day #entry)",
+        "missing": "Missing",
+        "hours_left": "{n} h left",
+        "hours_over": "{n} h over",
         "due": "Due",
         "state": "State",
         "timeline": "What was done and what is due in the period",
@@ -163,6 +171,17 @@ def left(due: str, cover: Cover, words: dict[str, str]) -> str:
     """Days until a day, or over it."""
     days = (date.fromisoformat(due) - date.fromisoformat(cover.at)).days
     return words["days_left" if days >= 0 else "days_over"].format(n=abs(days))
+
+
+def missing(row: Row, words: dict[str, str]) -> str:
+    """How many of what is owed by days are not there, of those that were or will soon be due."""
+    count = sum(part.state in ("overdue", "due_soon", "unknown") for part in row.parts)
+    return words["s_count"].format(n=count) if count else ""
+
+
+def left_hours(hours: float, words: dict[str, str]) -> str:
+    """Time left of a clock."""
+    return words["hours_left" if hours >= 0 else "hours_over"].format(n=f"{abs(hours):.1f}")
 
 
 def label(part: Part, words: dict[str, str]) -> str:

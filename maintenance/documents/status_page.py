@@ -60,7 +60,8 @@ def render(cover: Cover, language: Language) -> str:
         response=lambda told: cover_words.response(told, words),
         left=lambda due: cover_words.left(due, cover, words),
         label=lambda part: cover_words.label(part, words),
-        newest=cover_words.newest,
+        missing=lambda row: cover_words.missing(row, words),
+        left_hours=lambda hours: cover_words.left_hours(hours, words),
     )
 
 

@@ -35,7 +35,9 @@ class Book:
             "runbook": {"name": name, "title": {"zh": "巡检"}, "clauses": ["3.2.1"], "changes": "nothing"},
             "mode": "apply",
             "outcome": "succeeded",
+            "hosts_expected": ["db1"],
             "hosts_processed": ["db1"],
+            "command": "ansible-playbook -i inventories/lab playbooks/inspect.yml",
             "finished": f"{day}T08:00:00Z",
             **changed,
         }
@@ -98,6 +100,8 @@ def test_a_quarter_without_one_is_overdue_once_it_is_over(book: Book) -> None:
         {"outcome": "refused"},
         {"mode": "check"},
         {"hosts_processed": []},
+        {"hosts_expected": ["app1", "db1"]},
+        {"command": "ansible-playbook -i inventories/lab playbooks/inspect.yml --limit db1"},
         {"runbook": {"name": "other", "clauses": ["3.2.1"]}},
     ],
 )
@@ -132,6 +136,8 @@ def test_every_day_of_a_holiday_is_covered(book: Book) -> None:
     book.log("2026-02-15", "duty", "3.2.8", until="2026-02-19")
     assert parts(book, "2026-03-01T00:00:00Z")["春节"] == "overdue"
     book.log("2026-02-20", "duty", "3.2.8", until="2026-02-23")
+    assert parts(book, "2026-03-01T00:00:00Z")["春节"] == "overdue", "no inspection stood before it"
+    book.run("2026-02-10")
     assert parts(book, "2026-03-01T00:00:00Z")["春节"] == "kept"
     assert parts(book, "2026-03-01T00:00:00Z")["元旦"] == "overdue"
     assert parts(book, "2026-03-20T00:00:00Z")["清明"] == "due_soon"
@@ -179,6 +185,54 @@ def test_a_run_by_hand_is_listed_and_what_lies_outside_of_the_period_is_not(book
     assert [one.title for one in made.unrecorded] == ["inspect"]
     assert made.without_order == ()
     assert "绕过本程序" in status_page.render(made, "zh")
+
+
+def test_what_is_owed_together_is_kept_together(book: Book) -> None:
+    """Drills need checks, and a quarter's visit needs the inspection and the users' wishes."""
+    for day in ("2026-02-01", "2026-06-01"):
+        book.run(day, "drill_restore")
+    assert [part.state for part in book.row("3.2.2").parts] == ["due_soon", "due_soon"]
+    book.run("2026-02-02", "check_backup")
+    assert [part.state for part in book.row("3.2.2").parts] == ["kept", "due_soon"]
+    book.log("2025-12-10", "requirement", "4.1.1")
+    book.log("2025-12-10", "onsite", "4.1.1")
+    assert book.row("4.1.1").parts[0].state == "overdue"
+    book.run("2025-12-10")
+    assert book.row("4.1.1").parts[0].state == "kept"
+
+
+def test_only_the_kinds_that_a_duty_names_count(book: Book) -> None:
+    book.log("2026-11-10", "satisfaction", "4.5.1")
+    assert book.row("4.5.1").state == "due_soon"
+    book.log("2026-04-10", "phone", "4.1.2")
+    assert book.row("4.1.2").state == "kept", "where a duty names nothing every kind does"
+
+
+def test_a_killed_change_needed_an_order_too(book: Book) -> None:
+    opened = {"runbook": "patch", "mode": "apply", "changes": "reversible", "order": None}
+    book._add("open", "r1", "2026-04-01", {"open.json": json.dumps(opened)})
+    book._add("abandoned", "r1", "2026-04-02", {"abandoned.json": "{}\n"})
+    assert [one.title for one in book.cover().without_order] == ["patch"]
+    assert book.row("4.1.3").state == "overdue"
+
+
+def test_an_agreement_is_not_overdue_before_the_contract_begins(book: Book) -> None:
+    assert book.row("4.1.5", "2025-11-01T00:00:00Z").state == "not_asked"
+    assert book.row("4.1.5", "2025-12-05T00:00:00Z").state == "due_soon"
+    assert book.row("4.1.5", "2026-02-01T00:00:00Z").state == "overdue"
+    book.log("2025-11-20", "agreement", "4.1.5")
+    assert book.row("4.1.5").state == "kept"
+
+
+def test_a_time_that_cannot_be_read_is_that_of_the_signature(book: Book) -> None:
+    book.run("2025-12-20", finished="soon")
+    assert book.row("3.2.1").parts[0].evidence[0].day == "2025-12-20"
+
+
+def test_titles_in_one_language_do_for_both_pages(book: Book) -> None:
+    duties = [duty.model_copy(update={"title": {"zh": "只有中文"}}) for duty in AGREED.duties]
+    made = book.cover(agreed=AGREED.model_copy(update={"duties": duties}))
+    assert "3.2.1" in status_page.render(made, "en")
 
 
 def test_what_came_later_than_the_day_asked_for_does_not_count(book: Book) -> None:
