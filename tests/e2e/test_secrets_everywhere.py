@@ -106,9 +106,10 @@ class Place:
     def _watch(self, stop: threading.Event) -> None:
         """The command lines of all processes, as any user of the machine can read them, again and again."""
         while not stop.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
+            # Names first, files after: a glob that looks into each process fails when one ends under its eyes.
+            for process in Path("/proc").iterdir():
                 try:
-                    self.command_lines.add(path.read_bytes())
+                    self.command_lines.add((process / "cmdline").read_bytes())
                 except OSError:
                     continue
 
