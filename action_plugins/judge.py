@@ -19,7 +19,7 @@ from ansible.module_utils import judgement
 
 # The engine imports this file in its own process and then forks a worker for each host: rules that are
 # compiled here are compiled once a run. A file that cannot be used is reported by the task that asks for it.
-for _path in sorted(REPOSITORY.glob("roles/*/vars/*_rules.yml")):
+for _path in sorted([*REPOSITORY.glob("roles/*/vars/*_rules.yml"), *REPOSITORY.glob("roles/*/vars/*_checks.yml")]):
     try:
         judgement.load(str(_path))
     except judgement.RuleError:
@@ -54,7 +54,9 @@ class ActionModule(ActionBase):
             raise judgement.RuleError("limits and site_limits must be mappings")
         unknown = sorted(own.keys() - limits.keys())
         if unknown:
-            raise judgement.RuleError(f"inspection_site_limits: {unknown[0]} is none of inspection_limits")
+            named = [arguments.get(key) for key in ("site_limits", "limits")]
+            own_name, name = (given if isinstance(given, str) else "limits" for given in named)
+            raise judgement.RuleError(f"{own_name}: {unknown[0]} is none of {name}")
         limits = {**limits, **own}
         language = arguments.get("language", "zh")
         if language not in ("zh", "en"):

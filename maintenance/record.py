@@ -215,6 +215,78 @@ class Forecast(Strict):
     method: str
 
 
+class CheckInfo(Strict):
+    """What the catalogue says of one check of the baseline."""
+
+    id: str
+    unit: str = Field(description="unit of GB/T 28448, as L3-CES1-01")
+    risk: Literal["R0", "R1", "R2", "R3"] = Field(description="of its remedy; R3 may cut off access")
+    danger: str = Field(description="code of the grave danger that its failure is a candidate of, or ''")
+    fixable: bool = Field(description="whether the runbook harden has a remedy")
+    reboot: bool = Field(description="whether the remedy takes effect after the next start only")
+
+
+class LedgerEvidence(Strict):
+    """A signed entry of the ledger that shows an item which no program can judge."""
+
+    entry: str = Field(description="name of the entry's folder")
+    at: Instant
+    what: str = Field(description="in words, in the language of the record")
+
+
+class AssessmentItem(Strict):
+    """One of the 211 items and how it stands, host by host."""
+
+    unit: str
+    clause: str = Field(description="of GB/T 22239")
+    title: str
+    kind: Literal["automatic", "partly", "evidence", "manual", "not_applicable"] = Field(
+        description="who judges it: a program whole or in part, an entry of the ledger, a person, nobody"
+    )
+    verdict: Literal["pass", "partial", "fail", "manual", "not_applicable", "unknown"]
+    objects: dict[str, Verdict] = Field(description="by object: a host, or HOST/postgresql")
+    checks: list[str] = Field(description="ids of the checks that were judged")
+    evidence: list[LedgerEvidence] = []
+    wanted: str = Field(default="", description="what a person has to show, or why it does not apply")
+
+
+class Danger(Strict):
+    """A candidate of a grave danger (重大风险隐患): checks that fail, of one code."""
+
+    code: str = Field(description="A-01 … A-32")
+    title: str
+    hosts: list[str]
+    checks: list[str]
+    mitigation: str = Field(default="", description="what lowers it, as the site states it")
+
+
+class Waiver(Strict):
+    """A deviation that the hospital has accepted, and whether that still holds."""
+
+    check: str
+    hosts: list[str]
+    reason: str
+    approved_by: str
+    until: str
+    expired: bool
+
+
+class Assessment(Strict):
+    """An assessment of the site by itself; never a conclusion of an assessor."""
+
+    standard: str
+    items: list[AssessmentItem]
+    checks: list[CheckInfo]
+    dangers: list[Danger]
+    waivers: list[Waiver]
+    ratio_low: float = Field(description="share of applicable items that pass when what is open fails, 0–100")
+    ratio_high: float = Field(description="the same when what is open passes")
+    ratio_method: str
+    score_2021_low: float | None = Field(default=None, description="0–100, by the template of 2021; on request")
+    score_2021_high: float | None = None
+    previous: dict[str, str] = Field(default_factory=dict, description="verdict by unit, the time before")
+
+
 class Record(Strict):
     """A signed maintenance record."""
 
@@ -244,6 +316,7 @@ class Record(Strict):
     metrics: dict[str, list[Metric]]
     comparison: Comparison | None = None
     forecasts: list[Forecast] = []
+    assessment: Assessment | None = None
     outcome: Outcome
     outcome_reason: str
     hosts_expected: list[str]

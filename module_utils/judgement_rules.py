@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from ansible.module_utils.judgement_sandbox import Expression
 
 Compiler = Callable[[str], Expression]
 SCHEMA = "inspection-rules/1"
+CHECKS_SCHEMA = "baseline-checks/1"  # the same, each rule one check of a unit of GB/T 28448
+RISKS = frozenset(["R0", "R1", "R2", "R3"])  # of its remedy: none, new sessions, a restart, may cut off access
 AREAS = frozenset(
     ["system", "storage", "network", "services", "jobs", "security", "database", "backup", "time"]
 )
@@ -37,6 +39,8 @@ _REQUIRED = (
     "pass",
     "advice",
 )
+_CHECK_REQUIRED = ("unit", "risk")
+_CHECK_OPTIONAL = ("danger", "reboot")
 _METRIC_EXPRESSIONS = ("each", "where", "subject", "value", "limit")
 
 
@@ -59,6 +63,9 @@ class Rule:
     expressions: dict[str, Expression]
     passes: Expression
     partial: Expression | None = None
+    risk: str = ""  # of a check: what its remedy may do, one of RISKS
+    danger: str = ""  # of a check: the code of the grave danger that its failure is a candidate of, A-01 … A-32
+    reboot: bool = False  # of a check: its remedy takes effect after the next start only
 
 
 @dataclass(frozen=True)
@@ -112,12 +119,14 @@ def _load(path: str, _modified: int, _size: int) -> RuleSet:
 
 def parse(document: Any, path: str = "", sha256: str = "", compiled: Compiler = Expression) -> RuleSet:
     """Check and compile a document; raises ValueError with the rule and what is wrong."""
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise ValueError(f"schema must be {SCHEMA}")
+    schemas = (SCHEMA, CHECKS_SCHEMA)
+    if not isinstance(document, dict) or document.get("schema") not in schemas:
+        raise ValueError(f"schema must be {' or '.join(schemas)}")
     _known(document, ("schema", "snapshot", "rules", "metrics"), "the file")
     if not isinstance(document.get("snapshot"), str):
         raise ValueError("snapshot must name the module whose snapshot the rules read")
-    rules = [_rule(item, number, compiled) for number, item in enumerate(_list(document, "rules"), 1)]
+    read = _rule if document["schema"] == SCHEMA else _check
+    rules = [read(item, number, compiled) for number, item in enumerate(_list(document, "rules"), 1)]
     seen: set[str] = set()
     for rule in rules:
         if rule.id in seen:
@@ -127,7 +136,7 @@ def parse(document: Any, path: str = "", sha256: str = "", compiled: Compiler = 
     return RuleSet(path, sha256, document["snapshot"], rules, metrics)
 
 
-def _rule(item: Any, number: int, compiled: Compiler) -> Rule:
+def _rule(item: Any, number: int, compiled: Compiler, areas: frozenset[str] = AREAS) -> Rule:
     name = str(item.get("id", f"rule {number}")) if isinstance(item, dict) else f"rule {number}"
     if not isinstance(item, dict):
         raise ValueError(f"{name}: must be a mapping")
@@ -140,7 +149,7 @@ def _rule(item: Any, number: int, compiled: Compiler) -> Rule:
     for key in ("clause", "probe"):
         if not isinstance(item[key], str):
             raise ValueError(f"{name}: {key} must be a text")
-    for key, allowed in (("area", AREAS), ("severity", SEVERITIES), ("owner", OWNERS)):
+    for key, allowed in (("area", areas), ("severity", SEVERITIES), ("owner", OWNERS)):
         if item[key] not in allowed:
             raise ValueError(f"{name}: {key} must be one of {', '.join(sorted(allowed))}")
     for key in _TEXTS:
@@ -159,6 +168,33 @@ def _rule(item: Any, number: int, compiled: Compiler) -> Rule:
         expressions={key: _compile(item[key], name, key, compiled) for key in _EXPRESSIONS if key in item},
         passes=_compile(passes, name, "pass", compiled),
         partial=partial,
+    )
+
+
+def _check(item: Any, number: int, compiled: Compiler) -> Rule:
+    """A check of the baseline: its area is its unit, and it says what its remedy may do."""
+    name = str(item.get("id", f"check {number}")) if isinstance(item, dict) else f"check {number}"
+    if not isinstance(item, dict):
+        raise ValueError(f"{name}: must be a mapping")
+    for key in _CHECK_REQUIRED:
+        if key not in item:
+            raise ValueError(f"{name}: {key} is missing")
+    if not re.fullmatch(r"L3-[A-Z]{3}1-\d\d", str(item["unit"])):
+        raise ValueError(f"{name}: unit must be one of GB/T 28448, as L3-CES1-01")
+    if item["risk"] not in RISKS:
+        raise ValueError(f"{name}: risk must be one of {', '.join(sorted(RISKS))}")
+    danger, reboot = item.get("danger", ""), item.get("reboot", False)
+    if danger and not re.fullmatch(r"A-\d\d", str(danger)):
+        raise ValueError(f"{name}: danger must be a code, as A-18")
+    if not isinstance(reboot, bool):
+        raise ValueError(f"{name}: reboot must be true or false")
+    own = (*_CHECK_REQUIRED, *_CHECK_OPTIONAL)
+    rule = {key: value for key, value in item.items() if key not in own} | {"area": item["unit"]}
+    return replace(
+        _rule(rule, number, compiled, areas=frozenset([item["unit"]])),
+        risk=item["risk"],
+        danger=danger,
+        reboot=reboot,
     )
 
 

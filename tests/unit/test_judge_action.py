@@ -92,7 +92,7 @@ def test_rules_of_a_snapshot_that_was_not_taken_are_not_applied(rules, registere
         ({"snapshots": {"a_snapshot": {"snapshot": "{"}}}, "is not a snapshot: "),
         ({"limits": "absent"}, "there is no variable absent"),
         ({"limits": []}, "limits and site_limits must be mappings"),
-        ({"site_limits": {"b": 1}}, "inspection_site_limits: b is none of inspection_limits"),
+        ({"site_limits": {"b": 1}}, "limits: b is none of limits"),
         ({"waivers": [{"rule": "A-1"}]}, "waiver 1: needs exactly"),
     ],
 )
