@@ -85,11 +85,13 @@ snapshot:
       its C(database). A list that should be complete and was cut says C(rows_truncated).
     - "The probes of a server: C(clusters), C(server), C(settings), C(databases), C(connections), C(transactions),
       C(locks), C(checkpoints), C(wal), C(archiver), C(slots), C(replication), C(receiver), C(roles), C(hba), C(prepared),
-      C(autovacuum), C(tls), C(tablespaces), C(storage), C(statements)."
+      C(autovacuum), C(tls), C(tablespaces), C(storage), C(statements), C(memberships), C(role_settings),
+      C(parameter_rights), C(database_rights), C(files), C(log)."
     - "The probes of a database: C(tables), C(dead_rows), C(indexes), C(unused_indexes), C(invalid_indexes),
       C(duplicate_indexes), C(no_primary_key), C(unlogged_tables), C(unvalidated), C(sequences), C(extensions),
-      C(collations), C(wraparound_tables), C(schema_rights)."
-    - "The probe of the backups: C(backup)."
+      C(collations), C(wraparound_tables), C(schema_rights), C(definers), C(languages), C(public_tables),
+      C(owners), C(personal_tables)."
+    - "The probes of the host: C(backup), and C(passwords), which says where a password lies and never which."
   returned: always
   type: dict
   sample:

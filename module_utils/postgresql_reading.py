@@ -11,6 +11,7 @@ import subprocess
 import time
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from ansible.module_utils import postgresql_files as files
 from ansible.module_utils import postgresql_session as session
 from ansible.module_utils import postgresql_shape as shape
 from ansible.module_utils import postgresql_sql as sql
@@ -32,7 +33,8 @@ _NEED_MONITOR = frozenset(
 )
 _PGBACKREST_FILES = ("/etc/pgbackrest/pgbackrest.conf", "/etc/pgbackrest.conf")
 _ONE_ROW = frozenset(["control", "role_passwords"])  # answers that complete another probe
-_SHAPES = {"transactions": shape.activities, "locks": shape.activities}
+_SHAPES = {"transactions": shape.activities, "locks": shape.activities, "role_settings": shape.role_settings}
+_OF_HOST = ("storage", "files", "log")  # read beside the server, by what its settings say
 
 
 class Options(NamedTuple):
@@ -117,6 +119,7 @@ def read(options: Options) -> Reading:
         _read_cluster(reading, session.Connection(directory, port, options.login_user, *limits), options)
     if options.backup:
         _read_backups(reading, options.timeout)
+    reading.add("passwords", {}, files.passwords())
     return reading
 
 
@@ -144,13 +147,14 @@ def _read_cluster(reading: Reading, connection: session.Connection, options: Opt
         if answers["identity"].rows is None:
             raise session.SessionError(str(answers["identity"].reason))
     except session.SessionError as error:
-        for probe in [*sql.cluster_queries(0), "storage", *sql.database_queries(0), "statements"]:
+        for probe in [*sql.cluster_queries(0), *_OF_HOST, *sql.database_queries(0), "statements"]:
             if probe not in _ONE_ROW:
                 reading.add(probe, owner, None, str(error))
         return
     identity = answers["identity"].rows[0]
     _read_server(reading, connection, options, identity)
     _read_storage(reading, owner)
+    _read_files(reading, owner)
     _read_databases(reading, connection, options, identity)
 
 
@@ -279,6 +283,26 @@ def _read_storage(reading: Reading, owner: dict[str, str]) -> None:
         rows.append({"use": use, "path": path, "size_bytes": size, "free_bytes": free, "used_percent": used})
     reason = None if rows else f"{directory} cannot be reached"
     reading.add("storage", owner, rows, reason)
+
+
+def _read_files(reading: Reading, owner: dict[str, str]) -> None:
+    """Modes of the server's own files, and where its log goes."""
+    cluster = owner["cluster"]
+    settings = {
+        name: str(setting["value"])
+        for row in reading.rows("settings", cluster)
+        for name, setting in row.get("settings", {}).items()
+    }
+    if not settings.get("data_directory"):
+        for probe in ("files", "log"):
+            reading.add(probe, owner, None, "the setting data_directory was not read")
+        return
+    reading.add("files", owner, files.files(settings, _noting(reading, "files", cluster)))
+    reading.add("log", owner, [files.log(settings, _noting(reading, "log", cluster))])
+
+
+def _noting(reading: Reading, probe: str, cluster: str) -> files.Note:
+    return lambda name, reason: reading.unread(probe, f"{cluster}/{name}", reason)
 
 
 def _read_certificate(reading: Reading, cluster: str) -> None:

@@ -12,6 +12,15 @@ TEXT_LENGTH = 500
 STATEMENT_LENGTH = 200
 _SECRET = re.compile(r"passw|secret|token|credential|conninfo|(^|_)key($|_)|private", re.IGNORECASE)
 _COMMAND = re.compile(r"_command$")
+_PATHS = frozenset(["ssl_key_file"])  # named like a secret, and only where it lies
+_MODES = frozenset(["data_directory_mode", "log_file_mode", "unix_socket_permissions"])
+# Customised options that may be shown, because every word of theirs is one of these.
+_WORDS = {
+    "pgaudit.log": re.compile(
+        r"(?i)\s*(-?(all|ddl|function|misc|misc_set|none|read|role|write)\s*(,\s*|$))*"
+    ),
+}
+_DURATION = re.compile(r"'?\s*(\d+)\s*(us|ms|s|min|h|d)?\s*'?")
 _BYTES = {
     "B": 1,
     "kB": 1024,
@@ -54,6 +63,8 @@ def settings(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             shown["bytes"] = int(value) * _BYTES[unit]
         elif unit in _SECONDS and re.fullmatch(r"[\d.]+", value):
             shown["seconds"] = float(value) * _SECONDS[unit]
+        if name in _MODES and value.isdigit():
+            shown["mode"] = "%04o" % int(value)
         found[name] = shown
     return found
 
@@ -64,6 +75,8 @@ def mask(name: str, value: str, kind: str = "string") -> str:
         return value[:TEXT_LENGTH]
     if _COMMAND.search(name):
         return program(value)
+    if name in _PATHS or (name in _WORDS and _WORDS[name].fullmatch(value)):
+        return value[:TEXT_LENGTH]
     if _SECRET.search(name) or _SECRET.search(value) or "." in name:
         return "(set)"  # a customised option belongs to an extension or an application, and may be anything
     return value[:TEXT_LENGTH]
@@ -127,6 +140,19 @@ def roles(rows: list[dict[str, Any]], passwords: list[dict[str, Any]] | None) ->
         return rows
     kinds = {row["role"]: row["password"] for row in passwords}
     return [dict(row, password=kinds.get(row["role"], "none")) for row in rows]
+
+
+def role_settings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What roles and databases set for their sessions; a time limit (in ms, or with a unit) has seconds too."""
+    found = []
+    for row in rows:
+        name, value = str(row["name"]), str(row["value"])
+        shown = dict(row, value=mask(name, value))
+        duration = _DURATION.fullmatch(value)
+        if name.endswith("_timeout") and duration:
+            shown["seconds"] = int(duration.group(1)) * _SECONDS[duration.group(2) or "ms"]
+        found.append(shown)
+    return found
 
 
 def backups(stanzas: Any) -> list[dict[str, Any]]:

@@ -8,6 +8,8 @@ SQL is put together from constants of this file only: no value of a host or of a
 
 from __future__ import annotations
 
+from ansible.module_utils import postgresql_rights as rights
+
 TOP = 20
 LISTED = 200  # rows of a list that should be complete; beyond it the list says that it was cut
 
@@ -30,6 +32,13 @@ statement_timeout superuser_reserved_connections synchronous_commit synchronous_
 tcp_keepalives_idle temp_file_limit TimeZone track_activities track_counts track_io_timing wal_buffers
 wal_compression wal_keep_segments wal_keep_size wal_level wal_log_hints work_mem zero_damaged_pages
 ignore_checksum_failure
+auth_delay.milliseconds authentication_timeout config_file credcheck.max_auth_failure
+credcheck.password_min_digit credcheck.password_min_length credcheck.password_min_lower
+credcheck.password_min_special credcheck.password_min_upper data_directory_mode hba_file ident_file
+local_preload_libraries log_error_verbosity log_filename log_min_error_statement log_replication_commands
+log_rotation_size log_truncate_on_rotation pgaudit.log pgaudit.log_catalog pgaudit.role row_security
+session_preload_libraries ssl_ca_file ssl_ciphers ssl_key_file syslog_ident tcp_keepalives_count
+tcp_keepalives_interval unix_socket_directories unix_socket_group unix_socket_permissions
 """
 SETTINGS = _SETTINGS.split()
 
@@ -92,6 +101,7 @@ def cluster_queries(version: int) -> dict[str, str]:
         "tablespaces": _tablespaces(),
         "autovacuum": _autovacuum(),
         "tls": _tls(),
+        **rights.cluster_queries(version),
     }
 
 
@@ -112,6 +122,7 @@ def database_queries(version: int) -> dict[str, str]:
         "collations": _collations(version),
         "wraparound_tables": _wraparound_tables(),
         "schema_rights": _schema_rights(),
+        **rights.database_queries(version),
     }
 
 
@@ -310,7 +321,9 @@ def _hba() -> str:
     """Options by name only, because they may hold the password of a directory; a broken line is not repeated."""
     return f"""
 SELECT line_number AS line, type, database AS databases, user_name AS roles, address, netmask, auth_method AS method,
-  (SELECT coalesce(json_agg(split_part(o, '=', 1)), '[]') FROM unnest(options) o) AS options, error IS NOT NULL AS broken
+  (SELECT coalesce(json_agg(split_part(o, '=', 1)), '[]') FROM unnest(options) o) AS options,
+  (SELECT max(split_part(o, '=', 2)) FROM unnest(options) o
+    WHERE o IN ('clientcert=verify-full', 'clientcert=verify-ca')) AS client_certificate, error IS NOT NULL AS broken
 FROM pg_hba_file_rules ORDER BY line_number LIMIT {LISTED + 1}
 """
 

@@ -132,6 +132,7 @@ class Server:
             text=True,
             capture_output=True,
             user="postgres",
+            group="postgres",
             env=environment,
             check=False,
         )
@@ -265,7 +266,7 @@ def break_it(server: Server) -> list[subprocess.Popen[str]]:
 def _session(server: Server, sql: str) -> subprocess.Popen[str]:
     command = ["psql", "-Xq", "-h", str(server.folder), "-p", str(PORT), "-d", "hdis"]
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, text=True, user="postgres", start_new_session=True
+        command, stdin=subprocess.PIPE, text=True, user="postgres", group="postgres", start_new_session=True
     )
     assert process.stdin is not None
     process.stdin.write(sql)
