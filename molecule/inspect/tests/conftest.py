@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,36 +14,12 @@ from testinfra.host import Host
 from testinfra.utils.ansible_runner import AnsibleRunner
 
 from lab import remote
+from lab.calls import Done, call
 from lab.plan import REPOSITORY, Lab
 from lab.site import folder as site_folder
-from maintenance import record as model
 from maintenance.record import Finding, Record
 
 HOSTS = ["db1", "backup1", "app1", "gate1"]
-
-
-@dataclass
-class Done:
-    """A finished call of runner.py."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """The one JSON object on stdout."""
-        return json.loads(self.out)
-
-    @property
-    def entry(self) -> Path:
-        """The folder of the entry that the run left."""
-        return Path(self.told["entry"])
-
-    @property
-    def record(self) -> Record:
-        """The record in it."""
-        return model.from_bytes((self.entry / "record.json").read_bytes())
 
 
 @dataclass
@@ -64,25 +37,6 @@ class Inspected:
     def findings(self, host: str, rule: str) -> list[Finding]:
         """What one rule says of a host."""
         return [item for item in self.record.evidence[host] if item.id == rule]
-
-
-def environment() -> dict[str, str]:
-    """An engineer's shell: nothing of Molecule, nothing that Ansible would take from it."""
-    strange = ("ANSIBLE_", "MOLECULE_", "PYTEST_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
-    return {**kept, "NO_COLOR": "1"}
-
-
-def call(*arguments: object) -> Done:
-    """./runner.py with these arguments."""
-    done = subprocess.run(
-        [str(REPOSITORY / "runner.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def inspect(site: str, ledger: Path, *arguments: object) -> Done:

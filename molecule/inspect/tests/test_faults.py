@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import HOSTS, Inspected, environment, inspect
+from conftest import HOSTS, Inspected, inspect
 
 from lab import faults
+from lab.calls import environment
 from lab.plan import REPOSITORY, Lab
 from lab.shell import wait_until
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Done, another_site, call, environment, inspect
+from conftest import Done, another_site, call, inspect
 
+from lab.calls import environment
 from maintenance.private_folder import PREFIX
 
 

@@ -1,0 +1,120 @@
+"""From a judged host to the resources that mend it (library/hardening_plan.py is its documentation)."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.loader import action_loader
+
+Judge: Any = action_loader.get("judge", class_only=True)
+REPOSITORY = Path(__file__).resolve().parent.parent
+TOPICS = REPOSITORY / "roles" / "hardening" / "vars" / "topics"
+RISKS = ("R0", "R1", "R2", "R3")
+
+
+class ActionModule(Judge):  # type: ignore[misc]
+    """Judges as the baseline does, and looks up the remedies of what fails."""
+
+    _VALID_ARGS = Judge._VALID_ARGS | {"controls", "skip", "highest_risk"}
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """`resources` for desired_state; `planned` and `left`: what is mended, and what is not and why."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        evidence = result.pop("evidence", [])
+        result.pop("metrics", None)
+        if result.get("failed"):
+            return result
+        arguments = self._task.args
+        asked = [str(name) for name in arguments.get("controls") or []]
+        skip = [str(name) for name in arguments.get("skip") or []]
+        highest = str(arguments.get("highest_risk", "R2"))
+        if highest not in RISKS:
+            raise AnsibleActionFail(f"highest_risk must be one of {', '.join(RISKS)}, not {highest}")
+        remedies = self._remedies()
+        self._check_names(asked + skip, remedies)
+        wanted = Choice(asked, skip, highest)
+        planned, left, resources = [], [], []
+        for finding in evidence:
+            if finding["verdict"] not in ("fail", "partial"):
+                continue
+            remedy = next((one for name, one in remedies if fnmatch.fnmatchcase(finding["id"], name)), None)
+            why = wanted.refuses(finding["id"], remedy)
+            line = {"check": finding["id"], "subject": finding["subject"], "title": finding["title"]}
+            if why or remedy is None:
+                left.append(line | {"reason": why})
+                continue
+            planned.append(line | {"risk": remedy["risk"], "topic": remedy["topic"]})
+            for resource in self._resources(remedy, finding, task_vars or {}):
+                if resource not in resources:
+                    resources.append(resource)
+        risks = [one["risk"] for one in planned]
+        return result | {
+            "changed": False,
+            "planned": planned,
+            "left": left,
+            "resources": resources,
+            "highest_risk": max(risks, default="R0"),
+        }
+
+    def _remedies(self) -> list[tuple[str, dict[str, Any]]]:
+        """Remedies with the checks that they are for (* is a wildcard), in the order of the topics' files."""
+        found: list[tuple[str, dict[str, Any]]] = []
+        for path in sorted(TOPICS.glob("*.yml")):
+            topic = self._loader.load_from_file(str(path), trusted_as_template=True)
+            for remedy in topic["remedies"]:
+                found += [(str(check), {**remedy, "topic": topic["topic"]}) for check in remedy["checks"]]
+        return found
+
+    def _check_names(self, names: list[str], remedies: list[tuple[str, dict[str, Any]]]) -> None:
+        """A slip in the name of a control must not look like a control that had nothing to mend."""
+        topics = {remedy["topic"] for _check, remedy in remedies}
+        for name in names:
+            known = any(
+                fnmatch.fnmatchcase(check, name) or fnmatch.fnmatchcase(name, check) for check, _remedy in remedies
+            )
+            if name not in topics and not known:
+                raise AnsibleActionFail(
+                    f"harden_controls or harden_skip: '{name}' is neither a check with a remedy nor a topic; "
+                    f"topics: {', '.join(sorted(topics))}"
+                )
+
+    def _resources(
+        self, remedy: Mapping[str, Any], finding: Mapping[str, str], task_vars: dict[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        own = {**task_vars, "subject": finding["subject"]}
+        limits = {
+            **self._templar.template(task_vars.get("baseline_limits", {})),
+            **self._templar.template(task_vars.get("baseline_site_limits", {})),
+        }
+        templar = self._templar.copy_with_new_env(available_variables={**own, "limits": limits})
+        for resource in remedy["resources"]:
+            yield {**templar.template(resource), "checks": [finding["id"]]}
+
+
+class Choice:
+    """Which checks a run mends."""
+
+    def __init__(self, asked: list[str], skip: list[str], highest: str) -> None:
+        self.asked = asked
+        self.skip = skip
+        self.highest = highest
+
+    def refuses(self, check: str, remedy: Mapping[str, Any] | None) -> str:
+        """Why a failing check is left as it is, or ''."""
+        if remedy is None:
+            return "no program can mend it: see the advice of the assessment"
+        if self._named(self.skip, check, remedy):
+            return "harden_skip names it"
+        if self.asked:
+            return "" if self._named(self.asked, check, remedy) else "harden_controls does not name it"
+        if remedy["risk"] > self.highest:
+            return f"{remedy['risk']} may cut off access: name it in harden_controls"
+        return ""
+
+    @staticmethod
+    def _named(names: list[str], check: str, remedy: Mapping[str, Any]) -> bool:
+        return any(name == remedy["topic"] or fnmatch.fnmatchcase(check, name) for name in names)

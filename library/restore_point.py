@@ -1,0 +1,229 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: restore_point
+short_description: Confirm a change, take it back, or read what a host keeps
+description:
+  - A restore point is what M(desired_state) keeps on a host before it changes anything.
+  - Run it over a B(new) connection to confirm; that it could run at all proves that the engineer still gets in.
+version_added: 0.3.0
+options:
+  name:
+    description: The restore point. For O(state=undone) also C(latest), the last confirmed one.
+    type: str
+    default: ""
+  state:
+    description:
+      - C(confirmed) makes an armed change stay. It fails where the host has taken it back already.
+      - C(reverted) takes an armed change back now. Without an armed one it does nothing.
+      - C(undone) takes a confirmed change back, behind a restore point of its own that is armed and must be confirmed.
+        Only what the change made different is touched; what somebody else changed since is refused.
+      - C(read) lists the restore points of the host.
+    type: str
+    choices: [confirmed, reverted, undone, read]
+    default: read
+  restore_point:
+    description: Name of the new restore point of O(state=undone).
+    type: str
+    default: ""
+  seconds:
+    description: After how many seconds without confirmation an undo is itself taken back.
+    type: int
+    default: 180
+  force:
+    description: Undo also what was changed by somebody since.
+    type: bool
+    default: false
+  proofs:
+    description:
+      - Commands of O(state=confirmed), each a list of arguments, that must succeed first, as a real session of the service.
+    type: list
+    elements: list
+    default: []
+attributes:
+  check_mode:
+    description: It tells what it would restore.
+    support: full
+  diff_mode:
+    description: The paths that an undo restores.
+    support: full
+requirements:
+  - Linux with systemd
+  - Python 3.8 or newer on the host, its standard library alone
+author:
+  - Dialysis maintenance (@dialysis-maintenance)
+"""
+
+EXAMPLES = r"""
+- name: Confirm over a new connection
+  vars:
+    ansible_ssh_args: -o ControlMaster=no -o ControlPath=none
+  restore_point:
+    name: 20261123T010203Z-1a2b-harden
+    state: confirmed
+"""
+
+RETURN = r"""
+restore_point:
+  description: The restore point that was confirmed, reverted, or is armed by an undo.
+  returned: always
+  type: str
+  sample: 20261123T010203Z-1a2b-harden
+points:
+  description: The restore points of the host, oldest first.
+  returned: when O(state=read)
+  type: list
+  elements: dict
+  sample: [{name: 20261123T010203Z-1a2b-harden, state: confirmed, taken: 1795400000.0}]
+identical:
+  description: Whether files, units, parameters and firewall are exactly what they were before the change.
+  returned: when O(state=undone)
+  type: bool
+  sample: true
+left:
+  description: Paths that still differ from before; others have changed them since.
+  returned: when O(state=undone)
+  type: list
+  elements: str
+  sample: []
+digest_before:
+  description: Digest of the state before the change.
+  returned: when O(state=undone)
+  type: str
+  sample: 9f86d081884c7d65
+digest_now:
+  description: Digest of the present state.
+  returned: when O(state=undone)
+  type: str
+  sample: 9f86d081884c7d65
+"""
+
+import os
+from typing import Any, Dict, List
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.restore_engine import (
+    FOLDER,
+    Point,
+    RestoreError,
+    arm,
+    armed_point,
+    capture,
+    confirm,
+    differences,
+    locked,
+    revert,
+    state_digest,
+    take,
+    undo,
+)
+
+
+def main() -> None:
+    """One of the four."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "default": ""},
+            "state": {"type": "str", "choices": ["confirmed", "reverted", "undone", "read"], "default": "read"},
+            "restore_point": {"type": "str", "default": ""},
+            "seconds": {"type": "int", "default": 180},
+            "force": {"type": "bool", "default": False},
+            "proofs": {"type": "list", "elements": "list", "default": []},
+        },
+        required_if=[("state", "confirmed", ["name"]), ("state", "undone", ["name", "restore_point"])],
+        supports_check_mode=True,
+    )
+    try:
+        answer = STATES[module.params["state"]](module)
+    except (RestoreError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**answer)
+
+
+def points() -> List[Dict[str, Any]]:
+    """What the host keeps, oldest first."""
+    if not os.path.isdir(FOLDER):
+        return []
+    found = [Point(name) for name in sorted(os.listdir(FOLDER)) if not name.startswith(".") and name != "armed"]
+    metas = [point.meta for point in found if point.exists]
+    return sorted(metas, key=lambda meta: float(meta["taken"]))
+
+
+def do_read(_module: AnsibleModule) -> Dict[str, Any]:
+    """List them."""
+    kept = ("name", "state", "taken", "armed", "confirmed", "reverted", "problem", "undone")
+    listed = [{key: meta[key] for key in kept if key in meta} for meta in points()]
+    waiting = armed_point()
+    return {"changed": False, "restore_point": waiting.name if waiting else "", "points": listed}
+
+
+def do_confirm(module: AnsibleModule) -> Dict[str, Any]:
+    """The change stays."""
+    point = Point(module.params["name"])
+    if module.check_mode:
+        return {"changed": True, "restore_point": point.name}
+    with locked():
+        waited = point.meta["state"] != "confirmed"
+        confirm(point, module.params["proofs"])
+    return {"changed": waited, "restore_point": point.name}
+
+
+def do_revert(module: AnsibleModule) -> Dict[str, Any]:
+    """Back now, where something waits."""
+    with locked():
+        waiting = armed_point()
+        wanted = module.params["name"]
+        if waiting is None or (wanted and waiting.name != wanted):
+            return {"changed": False, "restore_point": wanted}
+        if not module.check_mode:
+            revert(waiting)
+    return {"changed": True, "restore_point": waiting.name}
+
+
+def do_undo(module: AnsibleModule) -> Dict[str, Any]:
+    """Back to what was before a confirmed change."""
+    name, force = module.params["name"], module.params["force"]
+    if name == "latest":
+        confirmed = [meta["name"] for meta in points() if meta["state"] == "confirmed" and not meta.get("undone")]
+        if not confirmed:
+            raise RestoreError("this host keeps no confirmed restore point: there is nothing to undo")
+        name = confirmed[-1]
+    point = Point(name)
+    meta = point.meta
+    answer: Dict[str, Any] = {"changed": False, "restore_point": "", "undone": name}
+    changed = differences(point.read("before.json"), capture(point.covered()))
+    digests = state_digest(point)
+    if digests["before"] != digests["now"]:
+        answer["changed"] = True
+        answer["diff"] = [
+            {"before_header": path, "after_header": path, "before": "changed", "after": "as it was"} for path in changed
+        ]
+    if answer["changed"] and not module.check_mode:
+        own = module.params["restore_point"]
+        with locked():
+            back = take(own, {**meta["plan"], "undoes": name})
+            arm(back, module.params["seconds"])
+        try:
+            undo(point, force)
+        except Exception:
+            with locked():
+                revert(back)
+            raise
+        point.note(undone=own)
+        answer["restore_point"] = own
+        digests = state_digest(point)
+    answer["left"] = differences(point.read("before.json"), capture(point.covered()))[:50]
+    answer.update(
+        digest_before=digests["before"], digest_now=digests["now"], identical=digests["before"] == digests["now"]
+    )
+    return answer
+
+
+STATES = {"read": do_read, "confirmed": do_confirm, "reverted": do_revert, "undone": do_undo}
+
+if __name__ == "__main__":
+    main()

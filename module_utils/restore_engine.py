@@ -1,0 +1,540 @@
+"""Restore points of a host: what was, kept on the host itself, and the way back to it.
+
+Standard library only, Python 3.8 or newer: the same file is the module's code and, copied beside a restore point, the
+program that systemd starts when nobody confirms a change. It needs no network, no Ansible and no login to work.
+
+A restore point is a folder below FOLDER, for root alone:
+  meta.json     id, state (armed, confirmed, reverted, failed), plan, instants
+  before.json   manifest of /etc and of the plan's other paths: type, mode, owner, xattrs, flags, digest
+  after.json    the same at the confirmation; what differs between the two is what the change did
+  files/SHA256  contents
+  revert.py     this file
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import stat
+import struct
+import subprocess
+import sys
+import time
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set
+
+FOLDER = "/var/lib/maintenance/restore_points"
+UNITS = "/usr/local/lib/systemd/system"  # searched by systemd, survives a reboot, and is no part of /etc
+UNIT = "maintenance-revert"
+# What the system itself rewrites at any time; none of it is configuration.
+VOLATILE = frozenset(
+    ["/etc/mtab", "/etc/adjtime", "/etc/ld.so.cache", "/etc/.pwd.lock", "/etc/resolv.conf", "/etc/.updated"]
+)
+RESERVE_BYTES = 8 << 20  # kept free for the way back: a full disk must not stop it
+_GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602
+_KEPT_FLAGS = 0x10 | 0x20  # immutable, append only
+_COMMAND_SECONDS = 60
+Manifest = Dict[str, Dict[str, Any]]
+
+
+class RestoreError(Exception):
+    """Why a restore point cannot be taken, confirmed or reverted; one line."""
+
+
+# Reading what is.
+
+
+def capture(paths: Sequence[str], blobs: Optional[str] = None) -> Manifest:
+    """Manifest of these paths and all below them; contents go to the folder `blobs`."""
+    found: Manifest = {}
+    for path in paths:
+        _capture(path, found, blobs)
+    return found
+
+
+def _capture(path: str, found: Manifest, blobs: Optional[str]) -> None:
+    if path in VOLATILE or path in found:
+        return
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return
+    entry: Dict[str, Any] = {
+        "mode": stat.S_IMODE(status.st_mode),
+        "uid": status.st_uid,
+        "gid": status.st_gid,
+        "xattrs": _xattrs(path),
+    }
+    if stat.S_ISLNK(status.st_mode):
+        entry.update(type="link", target=os.readlink(path))
+        entry.pop("mode")
+    elif stat.S_ISDIR(status.st_mode):
+        entry.update(type="folder")
+    elif stat.S_ISREG(status.st_mode):
+        with open(path, "rb") as file:
+            content = file.read()
+            entry["flags"] = _flags(file.fileno())
+        entry.update(type="file", sha256=hashlib.sha256(content).hexdigest())
+        if blobs is not None:
+            _keep(os.path.join(blobs, entry["sha256"]), content)
+    else:
+        entry.update(type="other")  # a socket or pipe: never restored
+    found[path] = entry
+    if entry["type"] == "folder":
+        for name in sorted(os.listdir(path)):
+            _capture(os.path.join(path, name), found, blobs)
+
+
+def _xattrs(path: str) -> Dict[str, str]:
+    """ACLs and other attributes, without those that only the kernel may set."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+        return {
+            name: base64.b64encode(os.getxattr(path, name, follow_symlinks=False)).decode() for name in names
+        }
+    except OSError:
+        return {}
+
+
+def _flags(descriptor: int) -> int:
+    try:
+        return struct.unpack("i", fcntl.ioctl(descriptor, _GETFLAGS, struct.pack("i", 0)))[0] & _KEPT_FLAGS
+    except OSError:
+        return 0
+
+
+def _keep(path: str, content: bytes) -> None:
+    if not os.path.exists(path):
+        write_file(path, content, 0o600)
+
+
+def write_file(path: str, content: bytes, mode: int, uid: int = 0, gid: int = 0) -> None:
+    """Write a whole file or nothing, on the disk when this returns."""
+    temporary = f"{path}.maintenance-{os.getpid()}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchown(file.fileno(), uid, gid)
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def differences(one: Manifest, other: Manifest) -> List[str]:
+    """Paths that are not the same in both, sorted."""
+    return sorted(path for path in {*one, *other} if one.get(path) != other.get(path))
+
+
+def digest(manifest: Manifest) -> str:
+    """One digest of a manifest."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+# Writing back.
+
+
+def restore(wanted: Manifest, paths: Sequence[str], blobs: str) -> None:
+    """Make these paths what the manifest says. May be run again after it was interrupted."""
+    gone = [path for path in paths if path not in wanted]
+    for path in sorted(gone, key=len, reverse=True):
+        _remove(path)
+    for path in sorted(path for path in paths if path in wanted):
+        _restore(path, wanted[path], blobs)
+
+
+def _remove(path: str) -> None:
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(status.st_mode):
+        try:
+            os.rmdir(path)
+        except OSError as error:  # somebody else's file is in it: it stays, and the folder with it
+            if error.errno not in (errno.ENOTEMPTY, errno.EBUSY):
+                raise
+        return
+    _set_flags(path, 0)
+    os.unlink(path)
+
+
+def _restore(path: str, wanted: Dict[str, Any], blobs: str) -> None:
+    kind = wanted["type"]
+    if kind == "other":
+        return
+    if os.path.lexists(path):
+        there = os.lstat(path)
+        same_kind = {"file": stat.S_ISREG, "link": stat.S_ISLNK, "folder": stat.S_ISDIR}[kind](there.st_mode)
+        if not same_kind:
+            _remove(path)
+    if kind == "folder":
+        os.makedirs(path, exist_ok=True)
+    elif kind == "link":
+        if not os.path.islink(path) or os.readlink(path) != wanted["target"]:
+            temporary = f"{path}.maintenance-{os.getpid()}"
+            os.symlink(wanted["target"], temporary)
+            os.replace(temporary, path)
+        os.lchown(path, wanted["uid"], wanted["gid"])
+        return
+    else:
+        _set_flags(path, 0)
+        with open(os.path.join(blobs, wanted["sha256"]), "rb") as file:
+            content = file.read()
+        if hashlib.sha256(content).hexdigest() != wanted["sha256"]:
+            raise RestoreError(f"the kept content of {path} is damaged")
+        if not _holds(path, content):
+            write_file(path, content, wanted["mode"], wanted["uid"], wanted["gid"])
+    os.chown(path, wanted["uid"], wanted["gid"])
+    os.chmod(path, wanted["mode"])
+    _restore_xattrs(path, wanted["xattrs"])
+    if kind == "file":
+        _set_flags(path, wanted["flags"])
+
+
+def _holds(path: str, content: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read() == content
+    except FileNotFoundError:
+        return False
+
+
+def _restore_xattrs(path: str, wanted: Mapping[str, str]) -> None:
+    there = _xattrs(path)
+    for name in set(there) - set(wanted):
+        os.removexattr(path, name, follow_symlinks=False)
+    for name, value in wanted.items():
+        if there.get(name) != value:
+            os.setxattr(path, name, base64.b64decode(value), follow_symlinks=False)
+
+
+def _set_flags(path: str, flags: int) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        held = struct.unpack("i", fcntl.ioctl(descriptor, _GETFLAGS, struct.pack("i", 0)))[0]
+        if held & _KEPT_FLAGS != flags:
+            fcntl.ioctl(descriptor, _SETFLAGS, struct.pack("i", held & ~_KEPT_FLAGS | flags))
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+# Restore points.
+
+
+@contextlib.contextmanager
+def locked(folder: str = FOLDER) -> Iterator[None]:
+    """One at a time: a confirmation and the way back never cross."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    descriptor = os.open(os.path.join(folder, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class Point:
+    """One restore point on the disk."""
+
+    def __init__(self, name: str, folder: str = FOLDER) -> None:
+        if not name or name != os.path.basename(name) or name.startswith("."):
+            raise RestoreError(f"'{name}' is no name of a restore point")
+        self.name = name
+        self.folder = folder
+        self.path = os.path.join(folder, name)
+        self.blobs = os.path.join(self.path, "files")
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was taken whole."""
+        return os.path.exists(os.path.join(self.path, "meta.json"))
+
+    def read(self, name: str) -> Any:
+        """One of its JSON files."""
+        try:
+            with open(os.path.join(self.path, name), encoding="utf-8") as file:
+                return json.load(file)
+        except FileNotFoundError:
+            raise RestoreError(f"there is no restore point {self.name} on this host") from None
+
+    def write(self, name: str, value: Any) -> None:
+        """Replace one of its JSON files."""
+        write_file(os.path.join(self.path, name), json.dumps(value, sort_keys=True).encode(), 0o600)
+
+    @property
+    def meta(self) -> Dict[str, Any]:
+        """Its state and plan."""
+        meta: Dict[str, Any] = self.read("meta.json")
+        return meta
+
+    def note(self, **values: Any) -> None:
+        """Change what its meta.json says."""
+        self.write("meta.json", {**self.meta, **values})
+
+    def covered(self) -> List[str]:
+        """The paths that it holds."""
+        return ["/etc", *self.meta["plan"].get("paths", [])]
+
+
+def armed_point(folder: str = FOLDER) -> Optional[Point]:
+    """The restore point that waits for its confirmation, if any."""
+    try:
+        with open(os.path.join(folder, "armed"), encoding="utf-8") as file:
+            return Point(file.read().strip(), folder)
+    except FileNotFoundError:
+        return None
+
+
+def take(name: str, plan: Mapping[str, Any], folder: str = FOLDER) -> Point:
+    """Keep everything that the way back needs; nothing is changed or armed yet.
+
+    plan: {"paths": other paths than /etc, "units": units whose state changes, "sysctls": keys, "firewall": bool,
+    "commands": argument lists that bring restored files into force}.
+    """
+    waiting = armed_point(folder)
+    if waiting is not None:
+        raise RestoreError(
+            f"restore point {waiting.name} still waits for its confirmation on this host; "
+            "it reverts by itself when its time is over"
+        )
+    point = Point(name, folder)
+    if point.exists:
+        raise RestoreError(f"there is a restore point {name} already")
+    shutil.rmtree(point.path, ignore_errors=True)
+    os.makedirs(point.blobs, mode=0o700)
+    _need_room(folder)
+    point.write("before.json", capture(["/etc", *plan.get("paths", [])], point.blobs))
+    point.write("running.json", running(plan))
+    # This file's own source, which Ansible brings in a zip archive.
+    write_file(os.path.join(point.path, "revert.py"), __loader__.get_data(__file__), 0o600)
+    write_file(os.path.join(point.path, "reserve"), b"\0" * RESERVE_BYTES, 0o600)
+    point.write("meta.json", {"name": name, "state": "taken", "plan": dict(plan), "taken": time.time()})
+    os.sync()
+    return point
+
+
+def _need_room(folder: str) -> None:
+    room = os.statvfs(folder)
+    if room.f_bavail * room.f_frsize < 4 * RESERVE_BYTES:
+        raise RestoreError(f"{folder} has less than {4 * RESERVE_BYTES >> 20} MB free: no way back could be kept")
+
+
+def running(plan: Mapping[str, Any]) -> Dict[str, Any]:
+    """What is in force and stands in no file: states of units, kernel parameters, rules of the firewall."""
+    return {
+        "units": {unit: _run(["systemctl", "is-active", unit]).stdout.strip() for unit in plan.get("units", [])},
+        "sysctls": {key: read_sysctl(key) for key in plan.get("sysctls", [])},
+        "firewall": _run(["nft", "list", "ruleset"]).stdout if plan.get("firewall") else None,
+    }
+
+
+def read_sysctl(key: str) -> Optional[str]:
+    """A kernel parameter as it is; None where there is none."""
+    try:
+        with open("/proc/sys/" + key.replace(".", "/"), encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def write_sysctl(key: str, value: str) -> None:
+    """Set a kernel parameter; raises OSError."""
+    with open("/proc/sys/" + key.replace(".", "/"), "w", encoding="utf-8") as file:
+        file.write(value)
+
+
+def arm(point: Point, seconds: int) -> None:
+    """From now on the host goes back by itself: after so many seconds, or at its next start."""
+    program = f"/usr/bin/python3 -I -S {point.path}/revert.py"
+    # What a start needs first; a revert before them finds every service with its old files.
+    early = "DefaultDependencies=no\nAfter=local-fs.target\nBefore=sysinit.target shutdown.target\nConflicts=shutdown.target\n"
+    units = {
+        f"{UNIT}.timer": f"[Unit]\nDescription=Take an unconfirmed change back\n[Timer]\nOnActiveSec={seconds}s\n"
+        f"AccuracySec=1s\nUnit={UNIT}.service\n",
+        f"{UNIT}.service": "[Unit]\nDescription=Take an unconfirmed change back\n[Service]\nType=oneshot\n"
+        f"Restart=on-failure\nRestartSec=30\nExecStart={program} revert\n",
+        f"{UNIT}-boot.service": f"[Unit]\nDescription=Take an unconfirmed change back at the start\n{early}"
+        f"ConditionPathExists={point.folder}/armed\n[Service]\nType=oneshot\nExecStart={program} boot\n",
+    }
+    wants = os.path.join(UNITS, "sysinit.target.wants")
+    os.makedirs(wants, exist_ok=True)
+    for name, text in units.items():
+        write_file(os.path.join(UNITS, name), text.encode(), 0o644)
+    link = os.path.join(wants, f"{UNIT}-boot.service")
+    if not os.path.islink(link):
+        os.symlink(f"../{UNIT}-boot.service", link)
+    point.note(state="armed", armed=time.time(), seconds=seconds)
+    write_file(os.path.join(point.folder, "armed"), point.name.encode(), 0o600)
+    os.sync()
+    _must(["systemctl", "daemon-reload"])
+    _must(["systemctl", "restart", f"{UNIT}.timer"])
+
+
+def disarm(folder: str = FOLDER) -> None:
+    """Nothing goes back by itself any more."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(folder, "armed"))
+    for name in (
+        f"sysinit.target.wants/{UNIT}-boot.service",
+        f"{UNIT}-boot.service",
+        f"{UNIT}.timer",
+        f"{UNIT}.service",
+    ):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(UNITS, name))
+    os.sync()
+
+
+def confirm(point: Point, proofs: Sequence[Sequence[str]] = ()) -> Dict[str, Any]:
+    """The change stays, when every proof (a command) succeeds. Refused where the host has gone back already."""
+    meta = point.meta
+    if meta["state"] == "confirmed":
+        return meta
+    waiting = armed_point(point.folder)
+    if meta["state"] != "armed" or waiting is None or waiting.name != point.name:
+        raise RestoreError(f"restore point {point.name} is {meta['state']}: its change was taken back, nothing is confirmed")
+    for proof in proofs:
+        done = _run(proof)
+        if done.returncode != 0:
+            raise RestoreError(f"proof failed: {' '.join(proof)}: {done.stdout.strip()[-300:] or done.returncode}")
+    point.write("after.json", capture(point.covered(), point.blobs))
+    point.write("running_after.json", running(meta["plan"]))
+    point.note(state="confirmed", confirmed=time.time())
+    disarm(point.folder)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(point.path, "reserve"))
+    _run(["systemctl", "stop", f"{UNIT}.timer"])
+    _run(["systemctl", "daemon-reload"])
+    return point.meta
+
+
+def revert(point: Point, booting: bool = False) -> Dict[str, Any]:
+    """Take an unconfirmed change back, whole: everything that differs from before. May be run again."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(point.path, "reserve"))
+    before = point.read("before.json")
+    paths = differences(before, capture(point.covered()))
+    _go_back(point, before, point.read("running.json"), paths, booting)
+    left = differences(before, capture(point.covered()))
+    point.note(state="failed" if left else "reverted", reverted=time.time(), restored=len(paths), left=left[:50])
+    if left:
+        raise RestoreError(f"restored, but not the same as before: {', '.join(left[:5])}")
+    if point.meta["plan"].get("undoes"):  # an undo that nobody confirmed: its change stands again
+        Point(point.meta["plan"]["undoes"], point.folder).note(undone=None)
+    disarm(point.folder)
+    if not booting:
+        _run(["systemctl", "daemon-reload"])
+    return point.meta
+
+
+def undo(point: Point, force: bool = False) -> List[str]:
+    """Take a confirmed change back: only what it changed; returns the paths. Refused where that was changed since."""
+    state = point.meta["state"]
+    if state != "confirmed":
+        raise RestoreError(f"restore point {point.name} is {state}: only a confirmed change can be undone")
+    before, after = point.read("before.json"), point.read("after.json")
+    now = capture(point.covered())
+    changed = differences(before, after)
+    later = [path for path in changed if now.get(path) not in (after.get(path), before.get(path))]
+    if later and not force:
+        raise RestoreError(
+            f"changed by somebody since: {', '.join(later[:5])}{' …' if len(later) > 5 else ''}; look at them, "
+            "then undo with undo_hardening_force=true"
+        )
+    paths = [path for path in changed if now.get(path) != before.get(path)]
+    _go_back(point, before, point.read("running.json"), paths, False)
+    return paths
+
+
+def _go_back(point: Point, before: Manifest, was: Dict[str, Any], paths: Sequence[str], booting: bool) -> None:
+    restore(before, paths, point.blobs)
+    os.sync()
+    plan = point.meta["plan"]
+    _run(["systemctl", "daemon-reload"])
+    for key, value in was["sysctls"].items():
+        if value is not None and read_sysctl(key) != value:
+            with contextlib.suppress(OSError):
+                write_sysctl(key, value)
+    if was["firewall"] is not None and _run(["nft", "list", "ruleset"]).stdout != was["firewall"]:
+        _run(["nft", "-f", "-"], "flush ruleset\n" + was["firewall"])
+    # At the start of a host its services come up with the old files anyway; those that were kept from it are asked for.
+    for command in [] if booting else plan.get("commands", []):
+        _run(command)
+    for unit, state in was["units"].items():
+        verb = "start" if state in ("active", "activating", "reloading") else "stop"
+        if (_run(["systemctl", "is-active", unit]).stdout.strip() == "active") != (verb == "start"):
+            _run(["systemctl", *(["--no-block"] if booting else []), verb, unit])
+
+
+def state_digest(point: Point) -> Dict[str, str]:
+    """Digests of what a restore point covers: as it was before, and as it is now."""
+    plan = point.meta["plan"]
+    before = {"files": digest(point.read("before.json")), "running": digest(point.read("running.json"))}
+    now = {"files": digest(capture(point.covered())), "running": digest(running(plan))}
+    return {
+        "before": hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest(),
+        "now": hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest(),
+    }
+
+
+def _run(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess[str]":
+    """A command whose failure must not keep the rest from being restored."""
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "SYSTEMD_PAGER": "", "HOME": "/root"}
+    try:
+        return subprocess.run(
+            list(command),
+            input=text,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+            timeout=_COMMAND_SECONDS,
+            env=environment,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(list(command), 127, str(error), "")
+
+
+def _must(command: Sequence[str]) -> None:
+    done = _run(command)
+    if done.returncode != 0:
+        raise RestoreError(f"{' '.join(command)}: {done.stdout.strip()[:200]}")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """What systemd starts: `revert.py revert` when the time is over, `revert.py boot` at the host's start."""
+    # The program lies in the folder of its restore point.
+    own = os.path.dirname(os.path.abspath(__file__))
+    folder = os.path.dirname(own)
+    with locked(folder):
+        point = armed_point(folder)
+        if point is None or point.name != os.path.basename(own):
+            return 0  # confirmed in the meantime
+        try:
+            revert(point, booting=list(arguments) == ["boot"])
+        except Exception as error:
+            sys.stderr.write(f"{error}\n")
+            point.note(state="failed", problem=str(error)[:500])
+            return 1
+    sys.stderr.write(f"nobody confirmed the change of {point.name}: all is as it was\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

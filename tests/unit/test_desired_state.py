@@ -1,0 +1,131 @@
+"""Desired state: comparing is pure, settings change their own lines only, and nothing differs the second time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils import desired_state
+from ansible.module_utils.desired_state import HEADER, with_settings
+
+LOGIN_DEFS = "# PASS_MAX_DAYS 1\nPASS_MAX_DAYS\t99999\nUMASK 022 # usual\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "style", "expected"),
+    [
+        (None, [("MaxAuthTries", "4")], "space", HEADER + "MaxAuthTries 4\n"),
+        (LOGIN_DEFS, [("PASS_MAX_DAYS", "90")], "space", LOGIN_DEFS.replace("PASS_MAX_DAYS\t99999", "PASS_MAX_DAYS 90")),
+        (LOGIN_DEFS, [("PASS_MAX_DAYS", "99999")], "space", LOGIN_DEFS),
+        (LOGIN_DEFS, [("UMASK", "022")], "space", LOGIN_DEFS),
+        ("a = 1\nb=2\na = 3\n", [("a", "4")], "spaced", "b=2\na = 4\n"),
+        ("a=1\n", [("a", "1")], "spaced", "a = 1\n"),
+        ("ab=1\n", [("a", "2")], "equals", "ab=1\na=2\n"),
+        ("install dccp /bin/true\n", [("install dccp", "/bin/false")], "space", "install dccp /bin/false\n"),
+        ("permitrootlogin yes\n", [("PermitRootLogin", "no")], "space", "PermitRootLogin no\n"),
+        ("", [("enforce_for_root", "")], "word", "enforce_for_root\n"),
+        ("x", [("a", "1"), ("b", "2")], "equals", "x\na=1\nb=2\n"),
+    ],
+)
+def test_a_setting_changes_its_own_lines_only(
+    text: str | None, settings: list[tuple[str, str]], style: str, expected: str
+) -> None:
+    styled = [(key, value, style) for key, value in settings]
+    after = with_settings(text, styled)
+    assert after == expected
+    assert with_settings(after, styled) == after
+
+
+def setting(path: Path, key: str, value: str, **more: Any) -> dict[str, Any]:
+    return {"kind": "setting", "path": str(path), "key": key, "value": value, "checks": ["X-1"], **more}
+
+
+def test_settings_of_one_file_are_one_change_and_nothing_differs_afterwards(tmp_path: Path) -> None:
+    path = tmp_path / "new.d" / "a.conf"
+    resources = [
+        setting(path, "A", "1", then=[["true"]]),
+        {"kind": "mode", "path": str(tmp_path), "mode": "0700", "checks": ["X-2"]},
+        setting(path, "B", "2", then=[["true"], ["true", "again"]]),
+    ]
+    tmp_path.chmod(0o755)
+    found, refused = desired_state.plan(resources)
+    assert [difference.subject for difference in found] == [str(path), str(tmp_path)]
+    assert refused == []
+    assert not path.exists()
+    desired_state.apply(found)
+    assert path.read_text() == HEADER + "A 1\nB 2\n"
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+    assert desired_state.plan(resources) == ([], [])
+
+
+def test_the_way_back_knows_what_lies_outside_of_etc_and_what_brings_it_into_force(tmp_path: Path) -> None:
+    found, _refused = desired_state.plan([setting(tmp_path / "a", "A", "1", then=[["true", "x"]])])
+    assert desired_state.restore_plan(found) == {
+        "paths": [str(tmp_path / "a")],
+        "units": [],
+        "sysctls": [],
+        "firewall": False,
+        "commands": [["true", "x"]],
+    }
+
+
+def test_a_check_that_does_not_accept_ends_it_before_anything_is_brought_into_force(tmp_path: Path) -> None:
+    marker = tmp_path / "in force"
+    found, _ = desired_state.plan(
+        [setting(tmp_path / "a", "A", "1", check=["false"], then=[["touch", str(marker)]])]
+    )
+    with pytest.raises(desired_state.RestoreError, match="false"):
+        desired_state.apply(found)
+    assert not marker.exists()
+
+
+def test_rights_that_are_narrower_already_stay(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("")
+    path.chmod(0o600)
+    assert desired_state.plan([{"kind": "mode", "path": str(path), "mode": "0640"}]) == ([], [])
+    path.chmod(0o646)
+    found, _ = desired_state.plan([{"kind": "mode", "path": str(path), "mode": "0640"}])
+    desired_state.apply(found)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_is_never_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("")
+    secret.chmod(0o666)
+    (tmp_path / "link").symlink_to(secret)
+    assert desired_state.plan([{"kind": "mode", "path": str(tmp_path / "link"), "mode": "0600"}]) == ([], [])
+
+
+def test_what_a_host_cannot_be_given_is_named_and_the_rest_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("")
+    found, refused = desired_state.plan(
+        [
+            {"kind": "sysctl", "key": "no.such.parameter", "value": "1", "checks": ["X-1"]},
+            {"kind": "mode", "path": str(path), "owner": "no-such-account", "checks": ["X-2"]},
+            {"kind": "command", "name": "a tool", "unless": ["no-such-tool"], "argv": ["true"], "checks": ["X-3"]},
+            setting(tmp_path / "b", "A", "1"),
+        ]
+    )
+    assert [line["checks"] for line in refused] == ["X-1", "X-2", "X-3"]
+    assert all(line["reason"] for line in refused)
+    assert [difference.subject for difference in found] == [str(tmp_path / "b")]
+
+
+def test_a_file_can_be_removed_and_stays_away(tmp_path: Path) -> None:
+    path = tmp_path / ".rhosts"
+    path.write_text("+ +")
+    gone = [{"kind": "file", "path": str(path), "absent": True}]
+    found, _ = desired_state.plan(gone)
+    desired_state.apply(found)
+    assert not os.path.lexists(path)
+    assert desired_state.plan(gone) == ([], [])
+
+
+def test_a_name_of_a_setting_is_never_a_statement() -> None:
+    with pytest.raises(desired_state.RestoreError, match="no name"):
+        desired_state.plan([{"kind": "postgresql", "port": 5432, "key": "x = 1; drop table y", "value": "1"}])
