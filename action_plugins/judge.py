@@ -19,7 +19,9 @@ from ansible.module_utils import judgement
 
 # The engine imports this file in its own process and then forks a worker for each host: rules that are
 # compiled here are compiled once a run. A file that cannot be used is reported by the task that asks for it.
-for _path in sorted([*REPOSITORY.glob("roles/*/vars/*_rules.yml"), *REPOSITORY.glob("roles/*/vars/*_checks.yml")]):
+for _path in sorted(
+    [*REPOSITORY.glob("roles/*/vars/*_rules.yml"), *REPOSITORY.glob("roles/*/vars/*_checks.yml")]
+):
     try:
         judgement.load(str(_path))
     except judgement.RuleError:
@@ -32,7 +34,9 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset(("snapshots", "rules", "limits", "site_limits", "language", "waivers"))
+    _VALID_ARGS = frozenset(
+        ("snapshots", "rules", "limits", "site_limits", "language", "waivers", "mitigations")
+    )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The module's result: evidence, metrics and the rule files that were used."""
@@ -62,11 +66,16 @@ class ActionModule(ActionBase):
         if language not in ("zh", "en"):
             raise judgement.RuleError(f"language must be zh or en, not {language}")
         waivers = judgement.check_waivers(self._named(arguments.get("waivers", []), task_vars))
+        mitigations = judgement.check_mitigations(self._named(arguments.get("mitigations", {}), task_vars))
         host = {
             "name": task_vars.get("inventory_hostname", ""),
             "groups": list(task_vars.get("group_names", [])),
         }
         answer: dict[str, Any] = {"changed": False, "evidence": [], "metrics": [], "rules": []}
+        if waivers:
+            answer["waivers"] = [waiver | {"until": waiver["until"].isoformat()} for waiver in waivers]
+        if mitigations:
+            answer["mitigations"] = mitigations
         for path in paths:
             path = REPOSITORY / path
             rules = judgement.load(str(path))

@@ -75,6 +75,12 @@ options:
         description: The last day of the waiver.
         type: str
         required: true
+  mitigations:
+    description:
+      - What lowers a grave danger, by its code (C(A-18)), in words. It changes no verdict and goes into the record.
+      - A mapping, or the B(name) of the variable that holds it.
+    type: raw
+    default: {}
 notes:
   - "In expressions: C(data), C(probes), C(item), C(limits), C(host) and C(now)."
   - "Filters: the usual ones for numbers, texts and lists, C(days_until) and C(age_days) of an instant,
@@ -125,6 +131,15 @@ rules:
   elements: dict
   sample:
     - {path: roles/inspection/vars/host_rules.yml, sha256: 9f86d081884c7d65, count: 40}
+waivers:
+  description: O(waivers) as they were taken.
+  returned: when there are any
+  type: list
+  elements: dict
+mitigations:
+  description: O(mitigations) as they were taken.
+  returned: when there are any
+  type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -136,6 +151,7 @@ ARGUMENTS = {
     "site_limits": {"type": "raw", "default": {}},
     "language": {"type": "str", "choices": ["zh", "en"], "default": "zh"},
     "waivers": {"type": "raw", "default": []},
+    "mitigations": {"type": "raw", "default": {}},
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from maintenance.execution import Result
 from maintenance.record import (
+    Assessment,
     Clock,
     Comparison,
     FileInfo,
@@ -47,6 +48,7 @@ class Meta:
     case: str | None = None
     comparison: Comparison | None = None
     forecasts: list[Forecast] = field(default_factory=list)
+    assessment: Assessment | None = None
     attachments: list[FileInfo] = field(default_factory=list)
 
 
@@ -77,6 +79,7 @@ def build_record(result: Result, meta: Meta) -> Record:
         metrics=result.metrics,
         comparison=meta.comparison,
         forecasts=meta.forecasts,
+        assessment=meta.assessment,
         outcome=outcome,
         outcome_reason=why,
         hosts_expected=sorted(meta.hosts),

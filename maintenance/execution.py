@@ -111,6 +111,8 @@ class Result:
     evidence: dict[str, list[Finding]] = field(default_factory=dict)
     metrics: dict[str, list[Metric]] = field(default_factory=dict)
     snapshots: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    waivers: list[dict[str, Any]] = field(default_factory=list)  # that the judge was given for some host
+    mitigations: dict[str, str] = field(default_factory=dict)  # by code of a danger, as the site states them
     stats: dict[str, dict[str, int]] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)  # hosts on which something was really done
     events: Events = field(default_factory=lambda: Events(expected=0, seen=0, missing=[], sha256="0" * 64))
@@ -230,9 +232,21 @@ class Collector:
                 for item in res["metrics"]
             ]
             self.result.metrics.setdefault(step.host, []).extend(numbers)
+        if module == "judge":
+            self._statements(res)
         if step.result == "changed":
             self.result.changes += self._changes(step, res)
         return slim
+
+    def _statements(self, res: dict[str, Any]) -> None:
+        """What the site itself states of its deviations; the judge has checked their form."""
+        for waiver in self._redactor.value(res.get("waivers") or []):
+            if waiver not in self.result.waivers:
+                self.result.waivers.append(waiver)
+        for code, text in self._redactor.value(res.get("mitigations") or {}).items():
+            said = self.result.mitigations.get(code, "")
+            if text not in said.split("; "):  # hosts may be protected in different ways
+                self.result.mitigations[code] = f"{said}; {text}" if said else text
 
     def _changes(self, step: Step, res: dict[str, Any]) -> list[Change]:
         """What a step changed, and of a loop what each of its items did."""

@@ -264,6 +264,7 @@ class Waiver(Strict):
     """A deviation that the hospital has accepted, and whether that still holds."""
 
     check: str
+    subject: str = Field(default="", description="the one object of the check that it is about, or ''")
     hosts: list[str]
     reason: str
     approved_by: str
@@ -282,7 +283,9 @@ class Assessment(Strict):
     ratio_low: float = Field(description="share of applicable items that pass when what is open fails, 0–100")
     ratio_high: float = Field(description="the same when what is open passes")
     ratio_method: str
-    score_2021_low: float | None = Field(default=None, description="0–100, by the template of 2021; on request")
+    score_2021_low: float | None = Field(
+        default=None, description="0–100, by the template of 2021; on request"
+    )
     score_2021_high: float | None = None
     previous: dict[str, str] = Field(default_factory=dict, description="verdict by unit, the time before")
 

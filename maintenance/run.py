@@ -14,9 +14,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from maintenance import (
     bookkeeping,
@@ -50,9 +52,27 @@ from maintenance.signing import Signer
 from maintenance.site import Site
 from maintenance.witness import WitnessError, bring_up_to_date
 
+if TYPE_CHECKING:
+    from maintenance.documents import inspection
+
 _CLOSE_WAIT = (
     3600  # seconds: another run may hold the ledger while its witness is slow; a record is worth waiting for
 )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a runbook that judges snapshots gets besides: each follows its own earlier records and has a report."""
+
+    report: str  # module of maintenance.documents that renders it
+    forecasts: bool = False
+    assessment: bool = False
+
+
+JUDGED = {
+    "inspect": Judged(report="inspection", forecasts=True),
+    "check_baseline": Judged(report="assessment", assessment=True),
+}
 
 
 @dataclass
@@ -255,7 +275,7 @@ def _touch_hosts(
     prepared: _Run, journal: Journal, cancel: threading.Event, progress: Progress
 ) -> execution.Result:
     request = _request(prepared)
-    if prepared.book.name == "inspect":
+    if prepared.book.name in JUDGED:
         request.extra_vars.setdefault("inspection_language", prepared.language)
         since = _previous_finish(prepared)
         if since:
@@ -271,7 +291,7 @@ def _watch(prepared: _Run, progress: Progress) -> Callable[[dict[str, Any]], Non
     loading: list[threading.Thread] = []
 
     def on_event(event: dict[str, Any]) -> None:
-        if prepared.book.name == "inspect" and not loading:
+        if prepared.book.name in JUDGED and not loading:
             from maintenance.documents import inspection
 
             loading.append(threading.Thread(target=inspection.preload, daemon=True))
@@ -364,7 +384,7 @@ def _whole(
     files["events.jsonl.gz"] = gzip.compress(lines, mtime=0)
     for path, data in [*files.items(), ("events.jsonl.gz", lines)]:
         prepared.redactor.check(data if isinstance(data, bytes) else data.read_bytes(), path, vocabulary)
-    if prepared.book.name == "inspect" and result.evidence:
+    if prepared.book.name in JUDGED and result.evidence:
         progress.say("writing the report")
         files |= _documents(prepared, record, files["record.json"], book, folder, result.snapshots)
     elif prepared.book.header.changes != "nothing" and not prepared.call.check and not refused:
@@ -381,7 +401,7 @@ def _documents(
     folder: Path,
     snapshots: dict[str, dict[str, dict[str, Any]]] | None,
 ) -> dict[str, bytes | Path]:
-    """The report of an inspection (with its snapshots) or of a change, as Word and, where LibreOffice is, as PDF. A
+    """The report of what was judged (with its snapshots) or of a change, as Word and, where LibreOffice is, as PDF. A
     document that fails never costs the record."""
     from maintenance.documents import change, inspection, pdf  # slow to import; not every run needs them
 
@@ -394,14 +414,14 @@ def _documents(
     made: list[Path] = []
     try:
         if snapshots is not None:
-            made = list(inspection.render_inspection(record, snapshots, folder, entry=facts))
+            made = _report(record, snapshots, folder, facts)
         else:
             given = prepared.call.order
             with bookkeeping.signers_of(prepared.call.site) as signers:
                 held = orders.approvals(given, signers, prepared.opened).held if given else []
             target = folder / change.file_name(record.site, record.run)
             made = [change.render(given, held, record, target, language=record.language, entry=facts)]
-        converted, why = pdf.convert(made[0], folder)
+        converted, why = pdf.convert(made[0], folder) if made else (None, "there is no report yet")
         if converted:
             made.append(converted)
         else:
@@ -413,9 +433,24 @@ def _documents(
     return {f"documents/{path.name}": path for path in made}
 
 
-def _meta(prepared: _Run, result: execution.Result, refused: str, attachments: list[FileInfo]) -> build.Meta:
-    from maintenance import comparison, forecast
+def _report(
+    record: Record,
+    snapshots: dict[str, dict[str, dict[str, Any]]],
+    folder: Path,
+    facts: inspection.EntryFacts,
+) -> list[Path]:
+    """The report of a runbook of JUDGED, its Word file first."""
+    from maintenance.documents import inspection
 
+    if JUDGED[record.runbook.name].report == "inspection":
+        return list(inspection.render_inspection(record, snapshots, folder, entry=facts))
+    name = "maintenance.documents.assessment"
+    if find_spec(name) is None:
+        return []
+    return list(import_module(name).render(record, folder, entry=facts))
+
+
+def _meta(prepared: _Run, result: execution.Result, refused: str, attachments: list[FileInfo]) -> build.Meta:
     call = prepared.call
     finished = ledger.now()
     meta = build.Meta(
@@ -455,17 +490,39 @@ def _meta(prepared: _Run, result: execution.Result, refused: str, attachments: l
         refused=refused,
         attachments=attachments,
     )
-    if prepared.book.name == "inspect" and result.evidence:
-        earlier = history.earlier_records(prepared.ledger, "inspect")
-        points = [*history.metrics_over_time(earlier), (finished, result.metrics)]
-        meta.forecasts = forecast.forecasts(points)
-        meta.comparison = comparison.compare(
-            result.evidence,
-            history.previous_inspection(earlier),
-            finished=finished,
-            due_days={str(key): days for key, days in call.site.settings.due_days.items()},
-        )
+    if prepared.book.name in JUDGED and result.evidence:
+        _follow(prepared, result, meta)
     return meta
+
+
+def _follow(prepared: _Run, result: execution.Result, meta: build.Meta) -> None:
+    """What a judged run says beside its own earlier records."""
+    from maintenance import assessment_run, comparison, forecast
+
+    site, kind = prepared.call.site, JUDGED[prepared.book.name]
+    earlier = history.earlier_records(prepared.ledger, prepared.book.name)
+    previous = history.previous_inspection(earlier)
+    meta.comparison = comparison.compare(
+        result.evidence,
+        previous,
+        finished=meta.finished,
+        due_days={str(key): days for key, days in site.settings.due_days.items()},
+    )
+    if kind.forecasts:
+        points = [*history.metrics_over_time(earlier), (meta.finished, result.metrics)]
+        meta.forecasts = forecast.forecasts(points)
+    if kind.assessment:
+        meta.assessment, notes = assessment_run.of_run(
+            result,
+            site=site,
+            ledger=prepared.ledger,
+            hosts=prepared.plan.hosts,
+            extra_vars=prepared.call.extra_vars,
+            previous=previous,
+            finished=meta.finished,
+            language=prepared.language,
+        )
+        prepared.notes += notes
 
 
 def _rescue(prepared: _Run, files: dict[str, bytes | Path], error: Exception) -> MaintenanceError:

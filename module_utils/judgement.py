@@ -17,7 +17,7 @@ from ansible.module_utils.judgement_rules import MetricRule, Rule, RuleError, Ru
 from ansible.module_utils.judgement_sandbox import Expression, instant, number
 from jinja2 import UndefinedError
 
-__all__ = ["RuleError", "check_waivers", "judge", "load", "visible"]
+__all__ = ["RuleError", "check_mitigations", "check_waivers", "judge", "load", "visible"]
 
 MAXIMUM_TEXT = 500
 MAXIMUM_ITEMS = 1000  # of one `each`; what lies beyond is one `unknown`
@@ -299,6 +299,16 @@ def check_waivers(waivers: Any) -> list[dict[str, Any]]:
             raise RuleError(f"waiver {position} ({waiver['rule']}): until must be a date") from None
         checked.append(dict(waiver) | {"until": until})
     return checked
+
+
+def check_mitigations(mitigations: Any) -> dict[str, str]:
+    """What lowers a grave danger, by its code, as the record takes it; raises RuleError."""
+    if not isinstance(mitigations, Mapping):
+        raise RuleError("mitigations must be a mapping of codes to texts")
+    for code, text in mitigations.items():
+        if not re.fullmatch(r"A-\d\d", str(code)) or not isinstance(text, str) or not text.strip():
+            raise RuleError(f"mitigations: {code}: needs a code, as A-18, and a text")
+    return {str(code): visible(str(text)) for code, text in mitigations.items()}
 
 
 def _waive(finding: Finding, case: Case) -> Finding:

@@ -131,3 +131,28 @@ def test_every_item_of_a_loop_tells_its_change(
         wanted[1].replace("geheim-4711", "[masked:known_value]"),
     ]
     assert all(change.after_sha256 for change in result.changes)
+
+
+def test_what_the_judge_was_told_of_deviations_is_kept_once_and_masked(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "trial")
+    collector = execution.Collector(journal, Redactor(["geheim-4711"]), lambda event: None)
+    waiver = {
+        "rule": "A-1",
+        "hosts": ["*"],
+        "reason": "geheim-4711",
+        "approved_by": "x",
+        "until": "2027-01-01",
+    }
+    told = {"A-18": "console only", "A-20": "geheim-4711"}
+    for number, (host, action, mitigations) in enumerate(
+        [("a", "judge", told), ("b", "judge", told | {"A-18": "bastion"}), ("c", "other", {"A-23": "no"})], 1
+    ):
+        res = {"waivers": [waiver], "mitigations": mitigations}
+        data = {"host": host, "task": "t", "task_action": action, "res": res}
+        collector({"counter": number, "event": "runner_on_ok", "event_data": data})
+    journal.close()
+    (kept,) = collector.result.waivers
+    assert kept["rule"] == "A-1"
+    assert "geheim" not in json.dumps([kept, collector.result.mitigations])
+    assert collector.result.mitigations["A-18"] == "console only; bastion"
+    assert set(collector.result.mitigations) == {"A-18", "A-20"}

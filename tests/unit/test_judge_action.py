@@ -94,11 +94,24 @@ def test_rules_of_a_snapshot_that_was_not_taken_are_not_applied(rules, registere
         ({"limits": []}, "limits and site_limits must be mappings"),
         ({"site_limits": {"b": 1}}, "limits: b is none of limits"),
         ({"waivers": [{"rule": "A-1"}]}, "waiver 1: needs exactly"),
+        ({"mitigations": ["A-18"]}, "mitigations must be a mapping"),
+        ({"mitigations": {"A-1": "text"}}, "mitigations: A-1: needs a code"),
+        ({"mitigations": {"A-18": " "}}, "mitigations: A-18: needs a code"),
     ],
 )
 def test_what_cannot_be_judged_fails_in_one_line(rules, change, problem):
     result = run({"snapshots": {"a_snapshot": SNAPSHOT}, "rules": [rules], "limits": {"a": 4}} | change)
     assert result["failed"] is True and problem in result["msg"] and "\n" not in result["msg"]
+
+
+def test_what_the_site_states_of_its_deviations_is_told_for_the_record(rules):
+    given = {"snapshots": {"a_snapshot": SNAPSHOT}, "rules": [rules], "limits": {"a": 4}}
+    waiver = {"rule": "A-1", "hosts": ["db1"], "reason": "r", "approved_by": "x", "until": "2026-11-22"}
+    told = run(given | {"waivers": [waiver], "mitigations": {"A-18": "console\nonly"}})
+    assert told["waivers"] == [waiver]
+    assert told["mitigations"] == {"A-18": "console\\nonly"}
+    assert told["evidence"][0]["verdict"] == "waived"
+    assert not {"waivers", "mitigations"} & run(given).keys()
 
 
 def test_a_rule_file_of_the_repository_is_named_relative_to_it():
