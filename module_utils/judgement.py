@@ -101,7 +101,8 @@ def _judge_rule(rule: Rule, case: Case) -> list[Finding]:
         return [_finding(rule, case, "unknown", "", reason)]
     try:
         if "applies" in rule.expressions and not _boolean(rule.expressions["applies"](case.variables)):
-            return [_finding(rule, case, "not_applicable", "", case.word("not_applicable"))]
+            reason = rule.otherwise.get(case.language) or case.word("not_applicable")
+            return [_finding(rule, case, "not_applicable", "", reason)]
         items, cut = _items(rule.expressions.get("each"), case)
     except Exception as error:  # whatever a value does to an expression is a verdict and not a crash
         return [_finding(rule, case, "unknown", "", _reason(error, rule.probe, case, case.variables))]

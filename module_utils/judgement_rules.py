@@ -63,6 +63,7 @@ class Rule:
     expressions: dict[str, Expression]
     passes: Expression
     partial: Expression | None = None
+    otherwise: dict[str, str] = field(default_factory=dict)  # why it does not apply, where `applies` is false
     risk: str = ""  # of a check: what its remedy may do, one of RISKS
     danger: str = ""  # of a check: the code of the grave danger that its failure is a candidate of, A-01 … A-32
     reboot: bool = False  # of a check: its remedy takes effect after the next start only
@@ -140,7 +141,7 @@ def _rule(item: Any, number: int, compiled: Compiler, areas: frozenset[str] = AR
     name = str(item.get("id", f"rule {number}")) if isinstance(item, dict) else f"rule {number}"
     if not isinstance(item, dict):
         raise ValueError(f"{name}: must be a mapping")
-    _known(item, (*_REQUIRED, "applies", "each", "where", "subject"), name)
+    _known(item, (*_REQUIRED, "applies", "each", "where", "subject", "otherwise"), name)
     for key in _REQUIRED:
         if key not in item:
             raise ValueError(f"{name}: {key} is missing")
@@ -154,6 +155,10 @@ def _rule(item: Any, number: int, compiled: Compiler, areas: frozenset[str] = AR
             raise ValueError(f"{name}: {key} must be one of {', '.join(sorted(allowed))}")
     for key in _TEXTS:
         _translated(item[key], name, key)
+    if "otherwise" in item:
+        if "applies" not in item:
+            raise ValueError(f"{name}: otherwise says why applies is false, which is missing")
+        _translated(item["otherwise"], name, "otherwise")
     _needs_each(item, name)
     passes, partial = item["pass"], None
     if isinstance(passes, dict):
@@ -168,6 +173,7 @@ def _rule(item: Any, number: int, compiled: Compiler, areas: frozenset[str] = AR
         expressions={key: _compile(item[key], name, key, compiled) for key in _EXPRESSIONS if key in item},
         passes=_compile(passes, name, "pass", compiled),
         partial=partial,
+        otherwise=item.get("otherwise", {}),
     )
 
 

@@ -25,7 +25,11 @@ def sudo(host: Host) -> Dict[str, Any]:
         found = parse_sudoers(host.read(path), path)
         rules += found["rules"]
         defaults += found["defaults"]
-    return {"installed": True, **bounded("rules", rules, 500), **bounded("defaults", defaults, 200)}
+    found = {"installed": True, **bounded("rules", rules, 500), **bounded("defaults", defaults, 200)}
+    with host.noting("valid"):
+        # It ends with 1 for what sudo would refuse, and with that for everybody.
+        found["valid"] = "parsed OK" in host.run(["visudo", "-c"], accepted=(0, 1))
+    return found
 
 
 def _sudoers(host: Host, path: str, depth: int) -> Iterator[str]:

@@ -20,6 +20,9 @@ _IMPORTANT = """
 /etc/audit/auditd.conf /etc/audit/rules.d /etc/pam.d /etc/login.defs /etc/systemd/system
 /root /root/.ssh /tmp /var/tmp /var/log /var/log/audit /var/log/btmp /var/log/wtmp /var/log/lastlog
 /var/log/messages /var/log/secure /var/log/auth.log /var/log/syslog /var/log/cron /etc/snmp/snmpd.conf
+/boot/grub2/user.cfg /etc/bash.bashrc /etc/profile.d /etc/security /etc/sysctl.d /etc/modprobe.d /etc/logrotate.d
+/etc/rsyslog.d /etc/nftables.conf /etc/chrony/chrony.conf /etc/chrony.conf /etc/apt /etc/hosts.allow /etc/hosts.deny
+/var/spool/cron/crontabs /var/log/cron.log /var/log/sudo.log /var/log/audit/audit.log
 """
 _MAXIMUM = 500
 # Layers of containers hold the same programs again and again.

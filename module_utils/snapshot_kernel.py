@@ -9,23 +9,25 @@ from ansible.module_utils.snapshot_host import Host, UnreadError
 from ansible.module_utils.snapshot_text import assignments, content_lines, without_secrets
 
 _SYSCTLS = """
-fs.protected_fifos fs.protected_hardlinks fs.protected_regular fs.protected_symlinks fs.suid_dumpable fs.file-max
-kernel.core_pattern kernel.dmesg_restrict kernel.kptr_restrict kernel.panic kernel.panic_on_oops
-kernel.perf_event_paranoid kernel.randomize_va_space kernel.shmall kernel.shmmax kernel.sysrq
-kernel.unprivileged_bpf_disabled kernel.yama.ptrace_scope kernel.numa_balancing kernel.sched_autogroup_enabled
-net.core.somaxconn net.ipv4.conf.all.accept_redirects net.ipv4.conf.all.accept_source_route
-net.ipv4.conf.all.log_martians net.ipv4.conf.all.rp_filter net.ipv4.conf.all.secure_redirects
-net.ipv4.conf.all.send_redirects net.ipv4.conf.default.accept_redirects net.ipv4.conf.default.accept_source_route
-net.ipv4.conf.default.log_martians net.ipv4.conf.default.rp_filter net.ipv4.conf.default.secure_redirects
-net.ipv4.conf.default.send_redirects net.ipv4.icmp_echo_ignore_broadcasts
+dev.tty.ldisc_autoload fs.file-max fs.protected_fifos fs.protected_hardlinks fs.protected_regular
+fs.protected_symlinks fs.suid_dumpable kernel.core_pattern kernel.dmesg_restrict kernel.kexec_load_disabled
+kernel.kptr_restrict kernel.numa_balancing kernel.panic kernel.panic_on_oops kernel.perf_event_paranoid
+kernel.randomize_va_space kernel.sched_autogroup_enabled kernel.shmall kernel.shmmax kernel.sysrq
+kernel.unprivileged_bpf_disabled kernel.unprivileged_userns_clone kernel.yama.ptrace_scope
+net.core.bpf_jit_harden net.core.somaxconn net.ipv4.conf.all.accept_redirects
+net.ipv4.conf.all.accept_source_route net.ipv4.conf.all.log_martians net.ipv4.conf.all.rp_filter
+net.ipv4.conf.all.secure_redirects net.ipv4.conf.all.send_redirects net.ipv4.conf.default.accept_redirects
+net.ipv4.conf.default.accept_source_route net.ipv4.conf.default.log_martians net.ipv4.conf.default.rp_filter
+net.ipv4.conf.default.secure_redirects net.ipv4.conf.default.send_redirects net.ipv4.icmp_echo_ignore_broadcasts
 net.ipv4.icmp_ignore_bogus_error_responses net.ipv4.ip_forward net.ipv4.ip_local_port_range
-net.ipv4.tcp_keepalive_time net.ipv4.tcp_max_syn_backlog net.ipv4.tcp_syncookies
-net.ipv6.conf.all.accept_ra net.ipv6.conf.all.accept_redirects net.ipv6.conf.all.accept_source_route
-net.ipv6.conf.all.disable_ipv6 net.ipv6.conf.all.forwarding net.ipv6.conf.default.accept_ra
-net.ipv6.conf.default.accept_redirects vm.dirty_background_bytes vm.dirty_background_ratio vm.dirty_bytes
-vm.dirty_ratio vm.max_map_count vm.nr_hugepages vm.overcommit_memory vm.overcommit_ratio vm.swappiness
-vm.zone_reclaim_mode
+net.ipv4.tcp_keepalive_time net.ipv4.tcp_max_syn_backlog net.ipv4.tcp_syncookies net.ipv6.conf.all.accept_ra
+net.ipv6.conf.all.accept_redirects net.ipv6.conf.all.accept_source_route net.ipv6.conf.all.disable_ipv6
+net.ipv6.conf.all.forwarding net.ipv6.conf.default.accept_ra net.ipv6.conf.default.accept_redirects
+net.ipv6.conf.default.accept_source_route vm.dirty_background_bytes vm.dirty_background_ratio vm.dirty_bytes
+vm.dirty_ratio vm.max_map_count vm.mmap_min_addr vm.nr_hugepages vm.overcommit_memory vm.overcommit_ratio
+vm.swappiness vm.zone_reclaim_mode
 """
+_PER_INTERFACE = ("accept_redirects", "accept_source_route", "log_martians", "rp_filter", "send_redirects")
 _MODULES = """
 cramfs freevxfs hfs hfsplus udf jffs2 squashfs dccp sctp rds tipc usb_storage uas firewire_core bluetooth
 """
@@ -41,7 +43,18 @@ def kernel_parameters(host: Host) -> Dict[str, Any]:
         except UnreadError as reason:
             if "is not there" not in str(reason):
                 host.unread[name] = str(reason)
-    return {"values": found}
+    return {"values": found, "interfaces": _interfaces(host)}
+
+
+def _interfaces(host: Host) -> List[Dict[str, str]]:
+    """The values of each interface: setting `all` changes none of those that are up."""
+    folder = "/proc/sys/net/ipv4/conf"
+    found = []
+    for name in host.folder(folder)[:100]:
+        if name not in ("all", "default", "lo"):
+            values = {key: host.value(f"{folder}/{name}/{key}") for key in _PER_INTERFACE}
+            found.append({"name": name, **{key: value for key, value in values.items() if value is not None}})
+    return found
 
 
 def kernel_modules(host: Host) -> Dict[str, Any]:
@@ -113,8 +126,11 @@ def shares(host: Host) -> Dict[str, Any]:
     for path in ("/etc/vsftpd.conf", "/etc/vsftpd/vsftpd.conf"):
         if host.exists(path):
             with host.noting("ftp_anonymous"):
-                found["ftp_anonymous"] |= (
-                    assignments(host.read(path)).get("anonymous_enable", "no").lower() == "yes"
+                settings = {key: value.lower() for key, value in assignments(host.read(path)).items()}
+                found["ftp_anonymous"] |= settings.get("anonymous_enable", "no") == "yes"
+                found["ftp_tls"] = (
+                    settings.get("ssl_enable") == "yes"
+                    and settings.get("force_local_logins_ssl", "yes") == "yes"
                 )
     if host.exists("/etc/snmp/snmpd.conf"):
         with host.noting("snmp"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import zlib
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, Set
 
 from ansible.module_utils.snapshot_host import Host
 from ansible.module_utils.snapshot_text import (
@@ -40,8 +40,33 @@ def audit(host: Host) -> Dict[str, Any]:
         }
     with host.noting("rules"):
         lines = host.run(["auditctl", "-l"]).splitlines()
-        found.update(bounded("rules", [line for line in lines if line.startswith("-")], 1000))
+        rules = [line for line in lines if line.startswith("-")]
+        found.update(bounded("rules", rules, 1000))
+        found.update(parse_audit_rules(rules))
     return found
+
+
+def parse_audit_rules(rules: Iterable[str]) -> Dict[str, Any]:
+    """What the loaded rules see: paths with the accesses that are recorded, system calls, programs run as root."""
+    watched: Dict[str, str] = {}
+    calls: Set[str] = set()
+    elevation: Set[str] = set()
+    for rule in rules:
+        fields = dict(re.findall(r"-F (\w+)(?:>=|<=|!=|=|>|<)(\S+)", rule))
+        watch = re.match(r"-w (\S+)(?: -p (\w+))?", rule)
+        path = watch.group(1) if watch else fields.get("path") or fields.get("dir")
+        if path and not re.search(r"-a (never|\w+,never)", rule):
+            seen = (watch.group(2) if watch else fields.get("perm")) or "rwxa"
+            watched[path.rstrip("/") or "/"] = "".join(sorted(set(watched.get(path, "") + seen)))
+        if watch or not re.search(r"-a (always,exit|exit,always)", rule):
+            continue
+        named = {name for names in re.findall(r"-S (\S+)", rule) for name in names.split(",")}
+        root = fields.get("euid") == "0" or re.search(r"-C (uid!=euid|euid!=uid)", rule)
+        if "execve" in named and root:
+            elevation.add(fields.get("arch", "any"))
+        if path is None:
+            calls |= named - {"execve"}
+    return {"watched": watched, "calls": sorted(calls), "elevation": sorted(elevation)}
 
 
 def logging(host: Host) -> Dict[str, Any]:

@@ -24,6 +24,10 @@ tftp-server tftpd tftpd-hpa atftpd xinetd inetutils-inetd openbsd-inetd vsftpd p
 avahi-daemon cups-daemon rpcbind nmap wireshark tshark tcpdump netcat-traditional nmap-ncat hydra john gcc make
 gdb xserver-xorg-core xorg-x11-server-Xorg bluez telnet rsh-client
 """
+_APT_SETTINGS = re.compile(
+    r"apt::(get::allowunauthenticated|periodic::)|acquire::(allow|check-valid-until|check-date)",
+    re.IGNORECASE,
+)
 # Updates of these take effect only after a restart of the machine.
 _CORE = re.compile(
     r"^(kernel|kernel-core|kernel-rt|linux-firmware|glibc|systemd|dbus|dbus-broker|openssl-libs|gnutls)$"
@@ -143,7 +147,40 @@ def package_sources(host: Host) -> Dict[str, Any]:
     for path in repositories:
         with host.noting(path):
             unsigned += parse_unsigned(host.read(path))
-    return {"unsigned": unsigned}
+    found: Dict[str, Any] = {"unsigned": unsigned}
+    if host.exists("/etc/apt"):
+        found["apt"] = _apt_settings(host)
+    return found
+
+
+def _apt_settings(host: Host) -> Dict[str, str]:
+    """What apt's own files say on signatures and on updates by itself."""
+    settings: Dict[str, str] = {}
+    names = ["/etc/apt/apt.conf.d/" + name for name in host.folder("/etc/apt/apt.conf.d")]
+    for path in [*names, "/etc/apt/apt.conf"]:
+        if re.search(r"/[\w-]+(\.conf)?$", path) and host.exists(path):
+            with host.noting(path):
+                settings.update(parse_apt_settings(host.read(path)))
+    return {name: value for name, value in settings.items() if _APT_SETTINGS.match(name)}
+
+
+def parse_apt_settings(text: str) -> Dict[str, str]:
+    """`A::B "c";` and `A { B "c"; };` as {"a::b": "c"}; lists and commands are not wanted and give no harm."""
+    text = re.sub(r"(?m)/\*.*?\*/|(?://|#).*$", "", text)
+    found, scopes, parts = {}, [], []
+    for word in re.findall(r'"[^"]*"|[{};]|[^\s{};"]+', text):
+        if word == "{":
+            scopes.append("::".join(parts))
+            parts = []
+        elif word in ("}", ";"):
+            if len(parts) > 1:
+                found["::".join([*filter(None, scopes), parts[0]]).lower()] = parts[1].strip('"')
+            parts = []
+            if word == "}" and scopes:
+                scopes.pop()
+        else:
+            parts.append(word)
+    return found
 
 
 def _dnf_updates(host: Host, manager: str) -> Dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Probes of the rules that the system enforces on people: sshd, PAM, passwords, login shells."""
+"""Probes of the rules that the system enforces on people: sshd, passwords, login shells."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import os
 import re
 from typing import Any, Dict, List
 
+from ansible.module_utils.snapshot_accounts import parse_group, parse_passwd
 from ansible.module_utils.snapshot_host import Host, UnreadError
 from ansible.module_utils.snapshot_text import assignments, content_lines, present, words
 
-_PAM_SERVICES = (
-    "common-auth common-account common-password common-session common-session-noninteractive system-auth "
-    "password-auth postlogin login sshd su su-l sudo sudo-i passwd cron crond other"
-)
 # sshd -T repeats these keys, once a value.
 _SSHD_LISTS = frozenset(
     [
@@ -27,11 +24,13 @@ _SSHD_LISTS = frozenset(
         "subsystem",
     ]
 )
+_MAXIMUM_ADMINISTRATORS = 8  # that are asked about one by one
+_ADMIN_GROUPS = frozenset(["sudo", "wheel", "admin", "root"])
+_PERSONAL = ("authenticationmethods", "passwordauthentication", "permitrootlogin", "pubkeyauthentication")
 _LOGIN_DEFS = (
     "PASS_MAX_DAYS PASS_MIN_DAYS PASS_WARN_AGE PASS_MIN_LEN ENCRYPT_METHOD FAIL_DELAY UMASK LOGIN_RETRIES LOGIN_TIMEOUT "
     "UID_MIN SYS_UID_MAX SHA_CRYPT_MIN_ROUNDS YESCRYPT_COST_FACTOR HOME_MODE USERGROUPS_ENAB ENV_SUPATH ENV_PATH"
 )
-_MASKED = re.compile(r"(?i)(passw|pass=|secret|bindpw|token|credential)")
 
 
 def sshd(host: Host) -> Dict[str, Any]:
@@ -52,7 +51,27 @@ def sshd(host: Host) -> Dict[str, Any]:
             found["match_blocks"] += sum(
                 bool(re.match(r"(?i)match\s", line)) for line in content_lines(host.read(path))
             )
+    found["administrators"] = _administrators(host, found)
     return found
+
+
+def _administrators(host: Host, found: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """The options of those who may become root; without a Match block they are everybody's and cost nothing."""
+    users, _foreign = parse_passwd(host.value("/etc/passwd") or "")
+    groups = parse_group(host.value("/etc/group") or "")
+    members = {name for group in groups if group["name"] in _ADMIN_GROUPS for name in group["members"]}
+    numbers = {group["gid"] for group in groups if group["name"] in _ADMIN_GROUPS}
+    rows = []
+    for user in users:
+        if not user["login"] or not (user["name"] in members or user["gid"] in numbers):
+            continue
+        options = found["options"]
+        if found["match_blocks"] and len(rows) < _MAXIMUM_ADMINISTRATORS:
+            with host.noting(f"administrators[{user['name']}]"):
+                asked = ["sshd", "-T", "-C", f"user={user['name']},host=localhost,addr=127.0.0.1"]
+                options = parse_sshd(host.run(asked))
+        rows.append({"name": user["name"], **{key: options[key] for key in _PERSONAL if key in options}})
+    return rows
 
 
 def parse_sshd(text: str) -> Dict[str, Any]:
@@ -65,44 +84,6 @@ def parse_sshd(text: str) -> Dict[str, Any]:
         elif key:
             options[key] = value
     return options
-
-
-def pam(host: Host) -> Dict[str, Any]:
-    """The stacks of the services through which people come in, as lines of type, control, module, arguments."""
-    services, services_of_interest = {}, set(_PAM_SERVICES.split())
-    for name in host.names("/etc/pam.d"):
-        if name in services_of_interest:
-            with host.noting(name):
-                services[name] = parse_pam(host.read("/etc/pam.d/" + name))
-    return {"services": services}
-
-
-def parse_pam(text: str) -> List[Dict[str, Any]]:
-    """The lines of one PAM file; `@include` is a type of its own."""
-    found = []
-    for line in content_lines(text.replace("\\\n", " ")):
-        if line.startswith("@include"):
-            found.append({"type": "@include", "control": "", "module": line.split()[-1], "arguments": []})
-            continue
-        match = re.match(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)\s*(.*)$", line)
-        if match:
-            kind, control, module, rest = match.groups()
-            arguments = re.findall(r"\[[^\]]*\]|\S+", rest.split("#")[0])
-            found.append(
-                {
-                    "type": kind,
-                    "control": control,
-                    "module": module.rsplit("/", 1)[-1],
-                    "arguments": [_argument(argument) for argument in arguments],
-                }
-            )
-    return found
-
-
-def _argument(argument: str) -> str:
-    """pam_mysql, pam_ldap and others take a password as an argument."""
-    name, equals, _value = argument.partition("=")
-    return f"{name}=***" if equals and _MASKED.search(name + "=") and "authtok" not in name else argument
 
 
 def password_policy(host: Host) -> Dict[str, Any]:
@@ -141,6 +122,8 @@ def shells(host: Host) -> Dict[str, Any]:
     files = [
         p for p in ("/etc/profile", "/etc/bashrc", "/etc/bash.bashrc", "/etc/environment") if host.exists(p)
     ]
+    # /etc/profile reads its folder at its end; PAM reads /etc/environment before both.
+    files.sort(key=lambda path: path != "/etc/environment")
     files += ["/etc/profile.d/" + name for name in host.folder("/etc/profile.d") if name.endswith(".sh")]
     settings: List[Dict[str, Any]] = []
     for path in files:
@@ -148,6 +131,9 @@ def shells(host: Host) -> Dict[str, Any]:
             settings += parse_profile(host.read(path), path)
     return {
         "settings": settings[:200],
+        "effective": effective_settings(settings),
+        "path": [line for line in (host.value("/etc/environment") or "").splitlines() if "PATH=" in line][:5],
+        "desktop": _desktop(host),
         "allow_files": {
             name: host.exists("/etc/" + name) for name in ("cron.allow", "cron.deny", "at.allow", "at.deny")
         },
@@ -169,8 +155,54 @@ def parse_profile(text: str, path: str) -> List[Dict[str, Any]]:
             fixed = any(
                 re.search(rf"\b(readonly|typeset -r|declare -\w*r\w*)\b.*\b{name}\b", other) for other in body
             )
-            found.append({"file": path, "name": name, "value": value.strip("\"'"), "readonly": fixed})
+            exported = any(
+                re.search(rf"\b(export|typeset -\w*x|declare -\w*x\w*)\b.*\b{name}\b", other)
+                for other in body
+            )
+            found.append(
+                {
+                    "file": path,
+                    "name": name,
+                    "value": value.strip("\"'"),
+                    "readonly": fixed,
+                    "exported": exported,
+                }
+            )
     return found
+
+
+def effective_settings(settings: List[Dict[str, Any]]) -> Dict[str, Any]:
+    """What a login shell ends with: the last word counts, unless an earlier one was final (readonly)."""
+    found: Dict[str, Any] = {}
+    for setting in settings:
+        # These two are read by shells that are no login shells.
+        if setting["file"] in ("/etc/bashrc", "/etc/bash.bashrc"):
+            continue
+        before = found.get(setting["name"].lower())
+        if not (before and before.get("readonly")):
+            found[setting["name"].lower()] = {k: v for k, v in setting.items() if k != "name"}
+    return found
+
+
+def _desktop(host: Host) -> Dict[str, Any]:
+    """When a desktop of the GNOME kind locks itself, as the administrator wants it, and whether users may change that."""
+    lines: List[str] = []
+    locks: List[str] = []
+    for folder in host.folder("/etc/dconf/db"):
+        for name in host.folder(f"/etc/dconf/db/{folder}"):
+            path = f"/etc/dconf/db/{folder}/{name}"
+            if name == "locks":
+                for part in host.folder(path):
+                    locks += content_lines(host.value(f"{path}/{part}") or "")
+            else:
+                lines += content_lines(host.value(path) or "")
+    values = assignments("\n".join(lines))
+    idle = re.search(r"(\d+)$", values.get("idle-delay", ""))
+    return present(
+        idle_seconds=int(idle.group(1)) if idle else None,
+        lock={"true": True, "false": False}.get(values.get("lock-enabled", "")),
+        fixed=any("idle-delay" in line for line in locks),
+    )
 
 
 def _core_dumps(host: Host) -> Dict[str, Any]:
@@ -187,4 +219,4 @@ def _core_dumps(host: Host) -> Dict[str, Any]:
     return present(limits=lines[:20], storage=settings.get("Storage"))
 
 
-PROBES = {"sshd": sshd, "pam": pam, "password_policy": password_policy, "shells": shells}
+PROBES = {"sshd": sshd, "password_policy": password_policy, "shells": shells}

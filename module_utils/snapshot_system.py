@@ -83,6 +83,7 @@ def operating_system(host: Host) -> Dict[str, Any]:
         firmware="uefi" if host.exists("/sys/firmware/efi") else "bios",
         secure_boot=_secure_boot(host),
         trusted_platform_modules=host.folder("/sys/class/tpm"),
+        first_started=_first_started(host),
     )
     line = host.value("/proc/cmdline")
     if line is not None:
@@ -92,6 +93,14 @@ def operating_system(host: Host) -> Dict[str, Any]:
         found["kernel_faults"] = taints(taint)
         found["kernel_taint"] = taint
     return found
+
+
+def _first_started(host: Host) -> Optional[str]:
+    """When this installation came to be: its identity is written at the first start, and never again."""
+    try:
+        return instant(host.status("/etc/machine-id", follow=True).st_mtime)
+    except UnreadError:
+        return None
 
 
 def _os_release(host: Host) -> str:

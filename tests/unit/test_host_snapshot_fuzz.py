@@ -19,6 +19,7 @@ from ansible.module_utils import (
     snapshot_logs,
     snapshot_network,
     snapshot_packages,
+    snapshot_pam,
     snapshot_policy,
     snapshot_processes,
     snapshot_protection,
@@ -76,7 +77,7 @@ PARSERS: list[tuple[Callable[[str], Any], str]] = [
     (snapshot_packages.parse_rpm, elsewhere("rpm_qa.txt")),
     (snapshot_packages.parse_unsigned, elsewhere("redhat.repo")),
     (snapshot_packages.parse_updateinfo, elsewhere("dnf_updateinfo.txt")),
-    (snapshot_policy.parse_pam, elsewhere("password-auth.txt")),
+    (snapshot_pam.parse_pam, elsewhere("password-auth.txt")),
     (
         lambda text: snapshot_policy.parse_profile(text, "/etc/profile"),
         "umask 022\nTMOUT=600\nreadonly TMOUT\n",

@@ -20,6 +20,7 @@ from ansible.module_utils import (
     snapshot_journal,
     snapshot_kernel,
     snapshot_logs,
+    snapshot_pam,
     snapshot_policy,
     snapshot_protection,
 )
@@ -179,7 +180,7 @@ def test_sshds_effective_options_are_read() -> None:
 
 
 def test_pam_stacks_are_read_without_their_secrets() -> None:
-    found = snapshot_policy.parse_pam(elsewhere("password-auth.txt"))
+    found = snapshot_pam.parse_pam(elsewhere("password-auth.txt"))
     assert [line["module"] for line in found if line["type"] == "auth"] == [
         "pam_env.so", "pam_faillock.so", "pam_unix.so", "pam_faillock.so", "pam_deny.so"
     ]  # fmt: skip
@@ -191,10 +192,10 @@ def test_pam_stacks_are_read_without_their_secrets() -> None:
 
 
 def test_includes_of_debians_pam_are_kept() -> None:
-    assert snapshot_policy.parse_pam("@include common-auth\n") == [
+    assert snapshot_pam.parse_pam("@include common-auth\n") == [
         {"type": "@include", "control": "", "module": "common-auth", "arguments": []}
     ]
-    assert "nullok" in snapshot_policy.parse_pam(debian("common-auth.txt"))[0]["arguments"]
+    assert "nullok" in snapshot_pam.parse_pam(debian("common-auth.txt"))[0]["arguments"]
 
 
 def test_the_password_policy_is_gathered_from_files_and_their_folders(tmp_path: Path) -> None:
