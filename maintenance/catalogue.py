@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +15,7 @@ from maintenance.errors import MaintenanceError
 from maintenance.record import CheckInfo, Strict
 
 FOLDER = runbook.REPOSITORY / "roles" / "baseline" / "vars"
-REMEDIES = runbook.REPOSITORY / "roles" / "hardening" / "vars"
+REMEDIES = runbook.REPOSITORY / "roles" / "hardening" / "vars" / "topics"
 Kind = Literal["automatic", "partly", "evidence", "manual", "not_applicable"]
 Unit = Annotated[str, Field(pattern=r"^L3-[A-Z]{3}1-\d\d$")]
 Days = Annotated[int, Field(ge=1)]
@@ -97,14 +98,14 @@ def load(folder: Path = FOLDER) -> Catalogue:
 @cache
 def checks(folder: Path = FOLDER, remedies: Path = REMEDIES) -> tuple[CheckInfo, ...]:
     """What the files of checks say of each check, in their order."""
-    fixable = frozenset(_remedied(remedies))
+    fixable = _remedied(remedies)
     return tuple(
         CheckInfo(
             id=rule["id"],
             unit=rule["unit"],
             risk=rule["risk"],
             danger=rule.get("danger", ""),
-            fixable=rule["id"] in fixable,
+            fixable=any(fnmatch.fnmatchcase(rule["id"], name) for name in fixable),
             reboot=rule.get("reboot", False),
         )
         for path in sorted(folder.glob("*_checks.yml"))
@@ -113,15 +114,13 @@ def checks(folder: Path = FOLDER, remedies: Path = REMEDIES) -> tuple[CheckInfo,
 
 
 def _remedied(folder: Path) -> list[str]:
-    """Ids of checks that the runbook harden has a remedy for."""
-    found: list[str] = []
-    for path in sorted(folder.glob("*.yml")):
-        found += [
-            str(name)
-            for remedy in _yaml(path).get("remedies") or []
-            for name in (remedy.get("checks") or [remedy.get("id")])
-        ]
-    return found
+    """The checks that the runbook harden has remedies for; * is a wildcard."""
+    return [
+        str(check)
+        for path in sorted(folder.glob("*.yml"))
+        for remedy in _yaml(path).get("remedies") or []
+        for check in remedy.get("checks") or []
+    ]
 
 
 def _yaml(path: Path) -> dict[str, Any]:

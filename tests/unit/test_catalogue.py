@@ -90,8 +90,11 @@ def test_what_is_known_of_a_check_comes_from_its_file_and_from_the_remedies(tmp_
         "  - {id: LNX-A-01, unit: L3-CES1-01, risk: R1, danger: A-18}\n"
         "  - {id: LNX-A-02, unit: L3-CES1-02, risk: R3, reboot: true}\n"
     )
-    found = catalogue.checks(tmp_path, tmp_path / "none")
+    (tmp_path / "topics").mkdir()
+    (tmp_path / "topics" / "a.yml").write_text("topic: a\nremedies:\n  - {checks: [LNX-X-01, '*-A-02']}\n")
+    found = catalogue.checks(tmp_path, tmp_path / "topics")
     assert [(one.id, one.risk, one.danger, one.fixable, one.reboot) for one in found] == [
         ("LNX-A-01", "R1", "A-18", False, False),
-        ("LNX-A-02", "R3", "", False, True),
+        ("LNX-A-02", "R3", "", True, True),
     ]
+    assert not any(one.fixable for one in catalogue.checks(tmp_path, tmp_path / "none"))

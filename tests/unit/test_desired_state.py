@@ -17,7 +17,12 @@ LOGIN_DEFS = "# PASS_MAX_DAYS 1\nPASS_MAX_DAYS\t99999\nUMASK 022 # usual\n"
     ("text", "settings", "style", "expected"),
     [
         (None, [("MaxAuthTries", "4")], "space", HEADER + "MaxAuthTries 4\n"),
-        (LOGIN_DEFS, [("PASS_MAX_DAYS", "90")], "space", LOGIN_DEFS.replace("PASS_MAX_DAYS\t99999", "PASS_MAX_DAYS 90")),
+        (
+            LOGIN_DEFS,
+            [("PASS_MAX_DAYS", "90")],
+            "space",
+            LOGIN_DEFS.replace("PASS_MAX_DAYS\t99999", "PASS_MAX_DAYS 90"),
+        ),
         (LOGIN_DEFS, [("PASS_MAX_DAYS", "99999")], "space", LOGIN_DEFS),
         (LOGIN_DEFS, [("UMASK", "022")], "space", LOGIN_DEFS),
         ("a = 1\nb=2\na = 3\n", [("a", "4")], "spaced", "b=2\na = 4\n"),
@@ -107,7 +112,13 @@ def test_what_a_host_cannot_be_given_is_named_and_the_rest_is_done(tmp_path: Pat
         [
             {"kind": "sysctl", "key": "no.such.parameter", "value": "1", "checks": ["X-1"]},
             {"kind": "mode", "path": str(path), "owner": "no-such-account", "checks": ["X-2"]},
-            {"kind": "command", "name": "a tool", "unless": ["no-such-tool"], "argv": ["true"], "checks": ["X-3"]},
+            {
+                "kind": "command",
+                "name": "a tool",
+                "unless": ["no-such-tool"],
+                "argv": ["true"],
+                "checks": ["X-3"],
+            },
             setting(tmp_path / "b", "A", "1"),
         ]
     )
