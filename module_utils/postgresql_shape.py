@@ -12,7 +12,10 @@ TEXT_LENGTH = 500
 STATEMENT_LENGTH = 200
 _SECRET = re.compile(r"passw|secret|token|credential|conninfo|(^|_)key($|_)|private", re.IGNORECASE)
 _COMMAND = re.compile(r"_command$")
-_PATHS = frozenset(["ssl_key_file"])  # named like a secret, and only where it lies
+# Files and libraries, whose names may sound like secrets: where a key lies, passwordcheck.
+_PATHS = frozenset(
+    ["local_preload_libraries", "session_preload_libraries", "shared_preload_libraries", "ssl_key_file"]
+)
 _MODES = frozenset(["data_directory_mode", "log_file_mode", "unix_socket_permissions"])
 # Customised options that may be shown, because every word of theirs is one of these.
 _WORDS = {

@@ -30,6 +30,10 @@ from ansible.module_utils import judgement  # noqa: E402  (found only now)
 
 PORT, STANDBY = 5497, 5498
 RULES = ROOT / "roles/inspection/vars/postgresql_rules.yml"
+CHECKS = ROOT / "roles/baseline/vars/postgresql_checks.yml"
+CHECK_LIMITS = yaml.safe_load((ROOT / "roles/baseline/defaults/main.yml").read_text(encoding="utf-8"))[
+    "baseline_limits"
+] | {"postgresql_service_roles": ["app"], "postgresql_people": ["zhang", "li", "wang"]}
 LIMITS = yaml.safe_load((ROOT / "roles/inspection/defaults/main.yml").read_text(encoding="utf-8"))[
     "inspection_limits"
 ]
@@ -80,11 +84,31 @@ ALTER TABLE loose ADD CHECK (a > 0) NOT VALID;
 ALTER TABLE loose SET (autovacuum_enabled = off);
 GRANT CREATE ON SCHEMA public TO PUBLIC;
 CREATE ROLE boss SUPERUSER LOGIN;
-SET password_encryption = md5; CREATE ROLE old LOGIN PASSWORD 'HUNTER2';
+SET password_encryption = md5; CREATE ROLE old LOGIN PASSWORD 'HUNTER2-and-1-more';
 ANALYZE loose; DELETE FROM loose WHERE a % 2 = 0; UPDATE loose SET a = a;
 ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET max_connections = 50; ALTER SYSTEM SET autovacuum = off;
 SELECT pg_create_physical_replication_slot('gone', true); SELECT pg_reload_conf();
 """
+# What makes the server what the baseline asks for, as far as it can be without pgaudit, credcheck and a second site.
+HARDEN = """
+ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements', 'passwordcheck', 'auth_delay';
+ALTER SYSTEM SET tcp_keepalives_idle = 300;
+ALTER SYSTEM SET idle_in_transaction_session_timeout = '10min';
+ALTER SYSTEM SET ssl = on;
+ALTER SYSTEM SET ssl_ciphers = 'HIGH:!aNULL:!MD5:!3DES';
+ALTER SYSTEM SET log_line_prefix = '%m [%p] %q%u@%d %h ';
+ALTER SYSTEM SET log_replication_commands = on;
+ALTER SYSTEM SET log_statement = 'ddl';
+ALTER SYSTEM SET max_slot_wal_keep_size = '10GB';
+ALTER SYSTEM SET unix_socket_permissions = '0770';
+CREATE ROLE dba NOLOGIN; CREATE ROLE secadmin NOLOGIN; CREATE ROLE auditor NOLOGIN;
+CREATE ROLE zhang LOGIN; GRANT dba TO zhang; CREATE ROLE li LOGIN; GRANT secadmin TO li;
+CREATE ROLE wang LOGIN; GRANT auditor TO wang;
+ALTER ROLE zhang SET idle_session_timeout = '10min';
+GRANT CONNECT ON DATABASE hdis TO app; REVOKE CONNECT, TEMPORARY ON DATABASE hdis FROM PUBLIC;
+"""
+# What a server without them still lacks.
+LEFT = {"PG-IA-04B", "PG-LF-01", "PG-BK-02", "PG-DC-01B"}
 BROKEN = {
     *(
         "PG-CONF-01",
@@ -227,10 +251,12 @@ class Server:
         return json.loads(done.stdout[done.stdout.index("=>") + 2 :])["snapshot"]
 
 
-def judged(snapshot: dict[str, Any]) -> list[dict[str, str]]:
+def judged(
+    snapshot: dict[str, Any], rules: Path = RULES, limits: dict[str, Any] = LIMITS
+) -> list[dict[str, str]]:
     """Findings that are no pass."""
     findings, _ = judgement.judge(
-        snapshot, judgement.load(str(RULES)), LIMITS, {"name": "here", "groups": []}, "en"
+        snapshot, judgement.load(str(rules)), limits, {"name": "here", "groups": []}, "en"
     )
     return [finding for finding in findings if finding["verdict"] != "pass"]
 
@@ -245,6 +271,33 @@ def show(title: str, snapshot: dict[str, Any], findings: list[dict[str, str]]) -
         print(
             f"   {item['verdict']:8}{item['severity']:9}{item['id']:12}{item['subject']}: {item['actual'][:90]}"
         )
+
+
+def harden_it(server: Server) -> None:
+    """Everything that the baseline asks for, on both servers, in force."""
+    for name in ("data", "standby"):
+        files = [f"{server.folder}/{name}/server.{end}" for end in ("key", "crt")]
+        arguments = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "365",
+            "-subj",
+            "/CN=db",
+        ]
+        server.run(*arguments, "-keyout", files[0], "-out", files[1])
+        server.run("chmod", "600", files[0])
+    server.psql(HARDEN)
+    auto = (server.folder / "data/postgresql.auto.conf").read_text()
+    standby = server.folder / "standby/postgresql.auto.conf"
+    standby.write_text(standby.read_text() + auto)
+    for name in ("data", "standby"):
+        server.control("restart", name)
+    server.psql("SELECT pg_sleep(2)")
 
 
 def break_it(server: Server) -> list[subprocess.Popen[str]]:
@@ -295,6 +348,14 @@ def main() -> None:
             Path(save).write_text(
                 json.dumps(good, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8"
             )
+        show("by the baseline", good, judged(good, CHECKS, CHECK_LIMITS))
+        harden_it(server)
+        hard = server.snapshot()
+        findings = judged(hard, CHECKS, CHECK_LIMITS)
+        show("hardened", hard, findings)
+        assert {item["id"] for item in findings if item["verdict"] != "not_applicable"} == LEFT, (
+            "the baseline's remedies are not what its checks ask for"
+        )
         sessions = break_it(server)
         LIMITS.update(postgresql_idle_transaction_seconds=5, postgresql_lock_seconds=5)
         time.sleep(35)

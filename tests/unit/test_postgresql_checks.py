@@ -172,7 +172,7 @@ ADDED: dict[str, dict[str, Any]] = {
     "PG-AC-10B": DEFINER | {"public_may_execute": True},
     "PG-AU-03B": weak("log_statement", "none"),
     "PG-AU-07": {"parameter": "log_statement", "role": "app", "right": "SET"},
-    "PG-IP-01B": RULE | {"address": "0.0.0.0", "netmask": "0.0.0.0"},
+    "PG-IP-01B": RULE | {"address": "::", "netmask": "::"},
     "PG-IP-04A": {"use": "data", "path": "/d", "mode": "0755", "owner": "postgres"},
     "PG-IP-04B": {"use": "data", "path": "/d", "mode": "0700", "owner": "root"},
     "PG-IP-04D": {"use": "hba", "path": "/h", "mode": "0644", "owner": "postgres"},

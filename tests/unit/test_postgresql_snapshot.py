@@ -107,6 +107,7 @@ def test_ports_are_found_by_their_sockets(tmp_path):
         ("password_encryption", "scram-sha-256", "enum", "scram-sha-256"),
         ("log_line_prefix", "%m [%p] ", "string", "%m [%p] "),
         ("ssl_key_file", "/etc/ssl/private/db.key", "string", "/etc/ssl/private/db.key"),
+        ("shared_preload_libraries", "passwordcheck", "string", "passwordcheck"),
         ("pgaudit.log", "ddl, ROLE,-misc", "string", "ddl, ROLE,-misc"),
         ("pgaudit.log", "HUNTER2", "string", "(set)"),
         ("pgaudit.role", "auditor", "string", "(set)"),
