@@ -35,7 +35,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
     _VALID_ARGS = frozenset(
-        ("snapshots", "rules", "limits", "site_limits", "language", "waivers", "mitigations")
+        ("snapshots", "rules", "limits", "site_limits", "language", "waivers", *judgement.STATEMENTS)
     )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -66,7 +66,10 @@ class ActionModule(ActionBase):
         if language not in ("zh", "en"):
             raise judgement.RuleError(f"language must be zh or en, not {language}")
         waivers = judgement.check_waivers(self._named(arguments.get("waivers", []), task_vars))
-        mitigations = judgement.check_mitigations(self._named(arguments.get("mitigations", {}), task_vars))
+        stated = {
+            name: judgement.check_statements(self._named(arguments.get(name, {}), task_vars), name)
+            for name in judgement.STATEMENTS
+        }
         host = {
             "name": task_vars.get("inventory_hostname", ""),
             "groups": list(task_vars.get("group_names", [])),
@@ -74,8 +77,7 @@ class ActionModule(ActionBase):
         answer: dict[str, Any] = {"changed": False, "evidence": [], "metrics": [], "rules": []}
         if waivers:
             answer["waivers"] = [waiver | {"until": waiver["until"].isoformat()} for waiver in waivers]
-        if mitigations:
-            answer["mitigations"] = mitigations
+        answer |= {name: texts for name, texts in stated.items() if texts}
         for path in paths:
             path = REPOSITORY / path
             rules = judgement.load(str(path))

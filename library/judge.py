@@ -81,6 +81,13 @@ options:
       - A mapping, or the B(name) of the variable that holds it.
     type: raw
     default: {}
+  not_applicable:
+    description:
+      - Units of GB/T 28448 (C(L3-ABS1-15)) that do not apply to the site, each with the reason. It goes into the record,
+        where it counts for what no check can tell of.
+      - A mapping, or the B(name) of the variable that holds it.
+    type: raw
+    default: {}
 notes:
   - "In expressions: C(data), C(probes), C(item), C(limits), C(host) and C(now)."
   - "Filters: the usual ones for numbers, texts and lists, C(days_until) and C(age_days) of an instant,
@@ -140,6 +147,10 @@ mitigations:
   description: O(mitigations) as they were taken.
   returned: when there are any
   type: dict
+not_applicable:
+  description: O(not_applicable) as it was taken.
+  returned: when there is any
+  type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -152,6 +163,7 @@ ARGUMENTS = {
     "language": {"type": "str", "choices": ["zh", "en"], "default": "zh"},
     "waivers": {"type": "raw", "default": []},
     "mitigations": {"type": "raw", "default": {}},
+    "not_applicable": {"type": "raw", "default": {}},
 }
 
 

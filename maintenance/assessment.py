@@ -38,6 +38,7 @@ _WORDS = {
         "zh": "程序判断部分符合 {passed}/{judged} 项；",
         "en": "automatic part passed {passed}/{judged}; ",
     },
+    "site": {"zh": "站点说明不适用：{reason}", "en": "the site states that it does not apply: {reason}"},
     "method": {
         "zh": "自评估，非测评结论。符合率 = 符合项 ÷ 适用项（适用 {applicable} 项，共 {total} 项）。"
         "下限：待核查、未取得的项均按不符合计；上限：均按符合计。部分符合不计为符合；"
@@ -61,6 +62,7 @@ class Case:
     shown: Sequence[Shown] = ()  # of entries that verified
     waivers: Sequence[Mapping[str, Any]] = ()  # as the judge took them
     mitigations: Mapping[str, str] = field(default_factory=dict)  # by code of a danger
+    not_applicable: Mapping[str, str] = field(default_factory=dict)  # by unit, the site's reason
     score_2021: bool = False
     previous: Mapping[str, str] = field(default_factory=dict)
 
@@ -103,11 +105,15 @@ def fold(verdicts: Iterable[str]) -> ItemVerdict:
 def _item(item: Item, units: Mapping[str, str], case: Case) -> AssessmentItem:
     found = _findings(item, units, case)
     objects = {name: fold(finding.verdict for finding in findings) for name, findings in found.items()}
-    if item.kind in ("automatic", "partly"):  # a host that was not looked at is unknown, not absent
+    reason = "" if fold(objects.values()) != "not_applicable" else case.not_applicable.get(item.unit, "")
+    if item.kind in ("automatic", "partly") and not reason:  # a host not looked at is unknown, not absent
         objects |= {host: "unknown" for host in case.hosts if not case.evidence.get(host)}
     evidence = [assessment_evidence.find(wanted, case.shown, case.at) for wanted in item.evidence]
     verdict = _verdict(item, fold(objects.values()) if objects else None, evidence)
     by_check = _by_check(finding for findings in found.values() for finding in findings)
+    wanted = _passed(verdict, item, by_check, case.language) + _wanted(verdict, item, case.language)
+    if reason:  # what a program sees is not argued away; for that there are waivers
+        verdict, wanted = "not_applicable", _WORDS["site"][case.language].format(reason=reason)
     return AssessmentItem(
         unit=item.unit,
         clause=item.clause,
@@ -117,7 +123,7 @@ def _item(item: Item, units: Mapping[str, str], case: Case) -> AssessmentItem:
         objects=dict(sorted(cast("dict[str, Verdict]", objects).items())),
         checks=sorted(by_check),
         evidence=_distinct(evidence),
-        wanted=_passed(verdict, item, by_check, case.language) + _wanted(verdict, item, case.language),
+        wanted=wanted,
     )
 
 

@@ -35,10 +35,14 @@ def of_run(
         shown=shown,
         waivers=result.waivers,
         mitigations=result.mitigations,
+        not_applicable=result.not_applicable,
         score_2021=extra_vars.get("baseline_score_2021") is True,
         previous={item.unit: item.verdict for item in before},
     )
-    return assessment.assess(catalogue.load(), catalogue.checks(), case), notes
+    items = catalogue.load()
+    unknown = sorted(result.not_applicable.keys() - {item.unit for item in items.items})
+    notes += [f"baseline_not_applicable: no item has the unit {unit}" for unit in unknown]
+    return assessment.assess(items, catalogue.checks(), case), notes
 
 
 def _shown(

@@ -113,6 +113,7 @@ class Result:
     snapshots: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     waivers: list[dict[str, Any]] = field(default_factory=list)  # that the judge was given for some host
     mitigations: dict[str, str] = field(default_factory=dict)  # by code of a danger, as the site states them
+    not_applicable: dict[str, str] = field(default_factory=dict)  # by unit, as the site states it
     stats: dict[str, dict[str, int]] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)  # hosts on which something was really done
     events: Events = field(default_factory=lambda: Events(expected=0, seen=0, missing=[], sha256="0" * 64))
@@ -243,10 +244,14 @@ class Collector:
         for waiver in self._redactor.value(res.get("waivers") or []):
             if waiver not in self.result.waivers:
                 self.result.waivers.append(waiver)
-        for code, text in self._redactor.value(res.get("mitigations") or {}).items():
-            said = self.result.mitigations.get(code, "")
-            if text not in said.split("; "):  # hosts may be protected in different ways
-                self.result.mitigations[code] = f"{said}; {text}" if said else text
+        for name, kept in (
+            ("mitigations", self.result.mitigations),
+            ("not_applicable", self.result.not_applicable),
+        ):
+            for code, text in self._redactor.value(res.get(name) or {}).items():
+                said = kept.get(code, "")
+                if text not in said.split("; "):  # hosts may state different things
+                    kept[code] = f"{said}; {text}" if said else text
 
     def _changes(self, step: Step, res: dict[str, Any]) -> list[Change]:
         """What a step changed, and of a loop what each of its items did."""

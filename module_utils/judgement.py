@@ -17,10 +17,12 @@ from ansible.module_utils.judgement_rules import MetricRule, Rule, RuleError, Ru
 from ansible.module_utils.judgement_sandbox import Expression, instant, number
 from jinja2 import UndefinedError
 
-__all__ = ["RuleError", "check_mitigations", "check_waivers", "judge", "load", "visible"]
+__all__ = ["STATEMENTS", "RuleError", "check_statements", "check_waivers", "judge", "load", "visible"]
 
 MAXIMUM_TEXT = 500
 MAXIMUM_ITEMS = 1000  # of one `each`; what lies beyond is one `unknown`
+# What a site states beside its findings, by code; it changes no verdict of the judge.
+STATEMENTS = {"mitigations": (r"A-\d\d", "A-18"), "not_applicable": (r"L3-[A-Z]{3}1-\d\d", "L3-ABS1-15")}
 _SHOWN = 5  # passing items whose values are shown in their one finding
 # Controls, line separators, and the marks that reorder or hide text.
 _INVISIBLE = re.compile(
@@ -302,14 +304,15 @@ def check_waivers(waivers: Any) -> list[dict[str, Any]]:
     return checked
 
 
-def check_mitigations(mitigations: Any) -> dict[str, str]:
-    """What lowers a grave danger, by its code, as the record takes it; raises RuleError."""
-    if not isinstance(mitigations, Mapping):
-        raise RuleError("mitigations must be a mapping of codes to texts")
-    for code, text in mitigations.items():
-        if not re.fullmatch(r"A-\d\d", str(code)) or not isinstance(text, str) or not text.strip():
-            raise RuleError(f"mitigations: {code}: needs a code, as A-18, and a text")
-    return {str(code): visible(str(text)) for code, text in mitigations.items()}
+def check_statements(given: Any, name: str) -> dict[str, str]:
+    """Texts of the site for the record, by the codes that STATEMENTS has for this argument; raises RuleError."""
+    if not isinstance(given, Mapping):
+        raise RuleError(f"{name} must be a mapping of codes to texts")
+    pattern, example = STATEMENTS[name]
+    for code, text in given.items():
+        if not re.fullmatch(pattern, str(code)) or not isinstance(text, str) or not text.strip():
+            raise RuleError(f"{name}: {code}: needs a code, as {example}, and a text")
+    return {str(code): visible(str(text)) for code, text in given.items()}
 
 
 def _waive(finding: Finding, case: Case) -> Finding:

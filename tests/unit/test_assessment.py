@@ -181,6 +181,17 @@ def test_not_applicable_says_why():
     assert (told.verdict, told.wanted, told.title) == ("not_applicable", "papers", "L3-CMS1-11")
 
 
+def test_a_site_may_say_why_an_item_does_not_apply_where_no_check_tells_of_it():
+    reasons = dict.fromkeys(("L3-HRS1-06", "L3-CES1-01", "L3-CES1-04"), "nobody works here")
+    evidence = {"db1": [("LNX-IA-02", "fail"), ("LNX-2F-01", "not_applicable")]}
+    told = made(evidence, not_applicable=reasons, hosts=["app1", "db1"])
+    trained, factors, judged = of(told, "L3-HRS1-06"), of(told, "L3-CES1-04"), of(told, "L3-CES1-01")
+    assert (trained.verdict, factors.verdict) == ("not_applicable", "not_applicable")
+    assert trained.wanted == "the site states that it does not apply: nobody works here"
+    assert factors.objects == {"db1": "not_applicable"}
+    assert (judged.verdict, judged.wanted) == ("fail", "papers"), "what was seen is not argued away"
+
+
 WAIVER = {
     "rule": "LNX-IA-02",
     "hosts": ["db*"],

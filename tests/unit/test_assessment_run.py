@@ -26,8 +26,10 @@ def ledger(tmp_path: Path) -> Ledger:
     return made
 
 
-def assessed(ledger: Ledger, **changed: Any) -> tuple[Assessment, list[str]]:
-    result = Result(evidence={"db1": [finding(id="LNX-IA-01")]})
+def assessed(
+    ledger: Ledger, stated: dict[str, str] | None = None, **changed: Any
+) -> tuple[Assessment, list[str]]:
+    result = Result(evidence={"db1": [finding(id="LNX-IA-01")]}, not_applicable=stated or {})
     given = {"previous": None, "extra_vars": {}, "hosts": {"db1": []}, "finished": FINISHED, "language": "en"}
     return assessment_run.of_run(result, site=SITE, ledger=ledger.root, **(given | changed))
 
@@ -60,3 +62,9 @@ def test_the_score_and_the_verdicts_before_are_there_where_they_were_asked_for(l
     assert second.previous == {item.unit: item.verdict for item in first.items}
     inspection, _ = assessed(ledger, previous=record())
     assert inspection.previous == {}
+
+
+def test_a_unit_that_does_not_exist_is_named(ledger: Ledger) -> None:
+    told, notes = assessed(ledger, {"L3-CES1-16": "there is none", "L3-ABS1-15": "no mail"})
+    assert notes == ["baseline_not_applicable: no item has the unit L3-CES1-16"]
+    assert verdict(told, "L3-ABS1-15") == "not_applicable"

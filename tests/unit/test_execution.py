@@ -147,7 +147,7 @@ def test_what_the_judge_was_told_of_deviations_is_kept_once_and_masked(tmp_path:
     for number, (host, action, mitigations) in enumerate(
         [("a", "judge", told), ("b", "judge", told | {"A-18": "bastion"}), ("c", "other", {"A-23": "no"})], 1
     ):
-        res = {"waivers": [waiver], "mitigations": mitigations}
+        res = {"waivers": [waiver], "mitigations": mitigations, "not_applicable": {"L3-ABS1-15": "no mail"}}
         data = {"host": host, "task": "t", "task_action": action, "res": res}
         collector({"counter": number, "event": "runner_on_ok", "event_data": data})
     journal.close()
@@ -156,3 +156,4 @@ def test_what_the_judge_was_told_of_deviations_is_kept_once_and_masked(tmp_path:
     assert "geheim" not in json.dumps([kept, collector.result.mitigations])
     assert collector.result.mitigations["A-18"] == "console only; bastion"
     assert set(collector.result.mitigations) == {"A-18", "A-20"}
+    assert collector.result.not_applicable == {"L3-ABS1-15": "no mail"}

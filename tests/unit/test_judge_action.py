@@ -97,6 +97,10 @@ def test_rules_of_a_snapshot_that_was_not_taken_are_not_applied(rules, registere
         ({"mitigations": ["A-18"]}, "mitigations must be a mapping"),
         ({"mitigations": {"A-1": "text"}}, "mitigations: A-1: needs a code"),
         ({"mitigations": {"A-18": " "}}, "mitigations: A-18: needs a code"),
+        (
+            {"not_applicable": {"8.1.3.4b": "no mail"}},
+            "not_applicable: 8.1.3.4b: needs a code, as L3-ABS1-15",
+        ),
     ],
 )
 def test_what_cannot_be_judged_fails_in_one_line(rules, change, problem):
@@ -107,11 +111,13 @@ def test_what_cannot_be_judged_fails_in_one_line(rules, change, problem):
 def test_what_the_site_states_of_its_deviations_is_told_for_the_record(rules):
     given = {"snapshots": {"a_snapshot": SNAPSHOT}, "rules": [rules], "limits": {"a": 4}}
     waiver = {"rule": "A-1", "hosts": ["db1"], "reason": "r", "approved_by": "x", "until": "2026-11-22"}
-    told = run(given | {"waivers": [waiver], "mitigations": {"A-18": "console\nonly"}})
+    stated = {"mitigations": {"A-18": "console\nonly"}, "not_applicable": {"L3-ABS1-15": "no mail"}}
+    told = run(given | {"waivers": [waiver], **stated})
     assert told["waivers"] == [waiver]
     assert told["mitigations"] == {"A-18": "console\\nonly"}
+    assert told["not_applicable"] == stated["not_applicable"]
     assert told["evidence"][0]["verdict"] == "waived"
-    assert not {"waivers", "mitigations"} & run(given).keys()
+    assert not {"waivers", *stated} & run(given).keys()
 
 
 def test_a_rule_file_of_the_repository_is_named_relative_to_it():
