@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class ActionModule(Judge):  # type: ignore[misc]
             if finding["verdict"] not in ("fail", "partial"):
                 continue
             remedy = next((one for name, one in remedies if fnmatch.fnmatchcase(finding["id"], name)), None)
-            why = wanted.refuses(finding["id"], remedy)
+            why = wanted.refuses(finding["id"], remedy) or unsayable(remedy, finding["subject"])
             line = {"check": finding["id"], "subject": finding["subject"], "title": finding["title"]}
             if why or remedy is None:
                 left.append(line | {"reason": why})
@@ -66,7 +67,10 @@ class ActionModule(Judge):  # type: ignore[misc]
         for path in sorted(TOPICS.glob("*.yml")):
             topic = self._loader.load_from_file(str(path), trusted_as_template=True)
             for remedy in topic["remedies"]:
-                found += [(str(check), {**remedy, "topic": topic["topic"]}) for check in remedy["checks"]]
+                # What the resources of a topic have in common, as the file that its settings stand in.
+                resources = [{**topic.get("common", {}), **resource} for resource in remedy["resources"]]
+                whole = {**remedy, "topic": topic["topic"], "resources": resources}
+                found += [(str(check), whole) for check in remedy["checks"]]
         return found
 
     def _check_names(self, names: list[str], remedies: list[tuple[str, dict[str, Any]]]) -> None:
@@ -93,6 +97,14 @@ class ActionModule(Judge):  # type: ignore[misc]
         templar = self._templar.copy_with_new_env(available_variables={**own, "limits": limits})
         for resource in remedy["resources"]:
             yield {**templar.template(resource), "checks": [finding["id"]]}
+
+
+def unsayable(remedy: Mapping[str, Any] | None, subject: str) -> str:
+    """Why a subject cannot stand in a statement, or ''. A role or database may be called anything."""
+    statements = remedy is not None and any(one["kind"] == "statement" for one in remedy["resources"])
+    if statements and not re.fullmatch(r"\d+([ /][A-Za-z0-9_.$-]+)?", subject):
+        return "its name has characters that are not put into a statement: mend it by hand"
+    return ""
 
 
 class Choice:

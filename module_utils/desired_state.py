@@ -41,6 +41,7 @@ class Difference(NamedTuple):
     sysctls: Tuple[str, ...] = ()
     firewall: bool = False
     then: Tuple[Tuple[str, ...], ...] = ()  # commands that bring it into force, each run once after all changes
+    undo: Tuple[Tuple[str, ...], ...] = ()  # commands that take back what stands in no file
     check: Tuple[str, ...] = ()  # a command that must accept the result before it is brought into force
 
 
@@ -396,8 +397,66 @@ def _postgresql(resource: Mapping[str, Any]) -> Optional[Difference]:
     )
 
 
-def _psql(port: str) -> List[str]:
-    return ["runuser", "-u", "postgres", "--", "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-p", port, "-d", "postgres", "-c"]
+def _statement(resource: Mapping[str, Any]) -> Optional[Difference]:
+    """{port, database, name, unless, sql, undo}: a change inside of a database, as of a role or a right.
+
+    unless: a query that gives `t` where there is nothing to do. undo: a query that gives, before the change, the statements
+    that take it back, one a line.
+    """
+    psql = _psql(str(resource["port"]), resource.get("database", "postgres"))
+    if must([*psql, resource["unless"]]).strip() == "t":
+        return None
+    statements = [line for line in must([*psql, resource["undo"]]).splitlines() if line.strip()]
+    return Difference(
+        f"PostgreSQL {resource['port']}: {resource['name']}",
+        "; ".join(statements),
+        resource["sql"],
+        lambda: must([*psql, resource["sql"]]) and None,
+        undo=tuple((*psql, statement) for statement in statements),
+    )
+
+
+def _hba(resource: Mapping[str, Any]) -> Optional[Difference]:
+    """{port, line, type | method}: one line of pg_hba.conf; its number is that of the server's own reading."""
+    port, number = str(resource["port"]), int(resource["line"])
+    path = must([*_psql(port), "show hba_file"]).strip()
+    lines = (_read(path) or "").splitlines()
+    if not 0 < number <= len(lines):
+        raise NotPossibleError(f"{path} has no line {number}")
+    before = lines[number - 1]
+    fields = re.split(r"(\s+)", before.strip())
+    if "type" in resource:
+        fields[0] = resource["type"]
+    if "method" in resource:
+        words = [place for place in range(0, len(fields), 2)]
+        # TYPE DATABASE USER [ADDRESS [MASK]] METHOD [OPTIONS]
+        place = 3 if fields[0] == "local" else 5 if len(words) > 5 and re.match(r"[\d.:a-f]+$", fields[8]) else 4
+        fields[words[place]] = resource["method"]
+    lines[number - 1] = "".join(fields)
+    if lines[number - 1] == before:
+        return None
+    status = os.stat(path)
+    text = "\n".join(lines) + "\n"
+
+    def apply() -> None:
+        write_file(path, text.encode("utf-8", "surrogateescape"), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+
+    psql = _psql(port)
+    # A file with an error stays out of force at a reload, but the next start fails with it.
+    sound = "do $$ begin if exists (select from pg_hba_file_rules where error is not null) then raise 'pg_hba.conf has an error'; end if; end $$"
+    return Difference(
+        f"{path}:{number}",
+        before,
+        lines[number - 1],
+        apply,
+        _outside(path),
+        then=((*psql, "select pg_reload_conf()"),),
+        check=(*psql, sound),
+    )
+
+
+def _psql(port: str, database: str = "postgres") -> List[str]:
+    return ["runuser", "-u", "postgres", "--", "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-p", port, "-d", database, "-c"]
 
 
 def _command(resource: Mapping[str, Any]) -> Optional[Difference]:
@@ -426,6 +485,8 @@ KINDS: Dict[str, Callable[[Mapping[str, Any]], Optional[Difference]]] = {
     "sysctl": _sysctl,
     "account": _account,
     "postgresql": _postgresql,
+    "statement": _statement,
+    "hba": _hba,
     "command": _command,
 }
 
@@ -442,6 +503,7 @@ def restore_plan(found: Sequence[Difference]) -> Dict[str, Any]:
         "firewall": any(difference.firewall for difference in found)
         or any(difference.subject.startswith("/etc/nftables") for difference in found),
         "commands": commands,
+        "undo": [list(command) for difference in reversed(found) for command in difference.undo],
     }
 
 

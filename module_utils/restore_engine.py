@@ -35,6 +35,7 @@ UNIT = "maintenance-revert"
 VOLATILE = frozenset(
     ["/etc/mtab", "/etc/adjtime", "/etc/ld.so.cache", "/etc/.pwd.lock", "/etc/resolv.conf", "/etc/.updated"]
 )
+_WANTED = {"sysinit.target": f"{UNIT}-boot.service", "multi-user.target": f"{UNIT}-late.service"}
 RESERVE_BYTES = 8 << 20  # kept free for the way back: a full disk must not stop it
 _GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602
 _KEPT_FLAGS = 0x10 | 0x20  # immutable, append only
@@ -305,7 +306,8 @@ def take(name: str, plan: Mapping[str, Any], folder: str = FOLDER) -> Point:
     """Keep everything that the way back needs; nothing is changed or armed yet.
 
     plan: {"paths": other paths than /etc, "units": units whose state changes, "sysctls": keys, "firewall": bool,
-    "commands": argument lists that bring restored files into force}.
+    "commands": argument lists that bring restored files into force, "undo": argument lists that take back what stands in
+    no file, as the roles of a database; each may be run again}.
     """
     waiting = armed_point(folder)
     if waiting is not None:
@@ -364,21 +366,25 @@ def arm(point: Point, seconds: int) -> None:
     program = f"/usr/bin/python3 -I -S {point.path}/revert.py"
     # What a start needs first; a revert before them finds every service with its old files.
     early = "DefaultDependencies=no\nAfter=local-fs.target\nBefore=sysinit.target shutdown.target\nConflicts=shutdown.target\n"
+    late = f"After=postgresql.service multi-user.target\nConditionPathExists={point.folder}/armed\n"
     units = {
         f"{UNIT}.timer": f"[Unit]\nDescription=Take an unconfirmed change back\n[Timer]\nOnActiveSec={seconds}s\n"
         f"AccuracySec=1s\nUnit={UNIT}.service\n",
         f"{UNIT}.service": "[Unit]\nDescription=Take an unconfirmed change back\n[Service]\nType=oneshot\n"
         f"Restart=on-failure\nRestartSec=30\nExecStart={program} revert\n",
+        # What needs running services, as a database, follows when they run.
+        f"{UNIT}-late.service": f"[Unit]\nDescription=Take the rest of an unconfirmed change back\n{late}"
+        f"[Service]\nType=oneshot\nExecStart={program} revert\n",
         f"{UNIT}-boot.service": f"[Unit]\nDescription=Take an unconfirmed change back at the start\n{early}"
         f"ConditionPathExists={point.folder}/armed\n[Service]\nType=oneshot\nExecStart={program} boot\n",
     }
-    wants = os.path.join(UNITS, "sysinit.target.wants")
-    os.makedirs(wants, exist_ok=True)
+    for target, name in _WANTED.items():
+        os.makedirs(os.path.join(UNITS, f"{target}.wants"), exist_ok=True)
+        link = os.path.join(UNITS, f"{target}.wants", name)
+        if not os.path.islink(link):
+            os.symlink(f"../{name}", link)
     for name, text in units.items():
         write_file(os.path.join(UNITS, name), text.encode(), 0o644)
-    link = os.path.join(wants, f"{UNIT}-boot.service")
-    if not os.path.islink(link):
-        os.symlink(f"../{UNIT}-boot.service", link)
     point.note(state="armed", armed=time.time(), seconds=seconds)
     write_file(os.path.join(point.folder, "armed"), point.name.encode(), 0o600)
     os.sync()
@@ -390,12 +396,8 @@ def disarm(folder: str = FOLDER) -> None:
     """Nothing goes back by itself any more."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(folder, "armed"))
-    for name in (
-        f"sysinit.target.wants/{UNIT}-boot.service",
-        f"{UNIT}-boot.service",
-        f"{UNIT}.timer",
-        f"{UNIT}.service",
-    ):
+    wanted = [f"{target}.wants/{name}" for target, name in _WANTED.items()]
+    for name in (*wanted, *_WANTED.values(), f"{UNIT}.timer", f"{UNIT}.service"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(UNITS, name))
     os.sync()
@@ -431,6 +433,8 @@ def revert(point: Point, booting: bool = False) -> Dict[str, Any]:
     before = point.read("before.json")
     paths = differences(before, capture(point.covered()))
     _go_back(point, before, point.read("running.json"), paths, booting)
+    if booting and point.meta["plan"].get("undo"):
+        return point.meta  # armed still: the late unit does it all again, with the services running
     left = differences(before, capture(point.covered()))
     point.note(state="failed" if left else "reverted", reverted=time.time(), restored=len(paths), left=left[:50])
     if left:
@@ -474,6 +478,10 @@ def _go_back(point: Point, before: Manifest, was: Dict[str, Any], paths: Sequenc
     if was["firewall"] is not None and _run(["nft", "list", "ruleset"]).stdout != was["firewall"]:
         _run(["nft", "-f", "-"], "flush ruleset\n" + was["firewall"])
     # At the start of a host its services come up with the old files anyway; those that were kept from it are asked for.
+    for command in [] if booting else plan.get("undo", []):
+        done = _run(command)
+        if done.returncode != 0:
+            raise RestoreError(f"{' '.join(command)}: {done.stdout.strip()[-300:]}")
     for command in [] if booting else plan.get("commands", []):
         _run(command)
     for unit, state in was["units"].items():
