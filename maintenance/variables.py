@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from maintenance import runbook
 from maintenance.errors import CallError
 
 ROLES = runbook.REPOSITORY / "roles"
+_BROUGHT_IN = re.compile(r"(?:import|include)_role:\s*\n\s+name: (\w+)")
 
 
 def read(assignments: list[str], files: list[str], book: runbook.Runbook) -> dict[str, Any]:
@@ -34,16 +36,33 @@ def read(assignments: list[str], files: list[str], book: runbook.Runbook) -> dic
 
 
 def declared_variables(book: runbook.Runbook) -> dict[str, dict[str, Any]]:
-    """Variables that the runbook's roles declare in meta/argument_specs.yml: name -> specification."""
+    """Variables that the runbook's roles, and the roles that these bring in, declare in meta/argument_specs.yml: name ->
+    specification."""
     declared: dict[str, dict[str, Any]] = {}
-    for play in runbook.read_yaml(book.path):
-        for role in play.get("roles") or []:
-            name = role if isinstance(role, str) else role.get("role") or role.get("name")
-            path = ROLES / str(name) / "meta" / "argument_specs.yml"
-            if path.is_file():
-                for entry_point in runbook.read_yaml(path)["argument_specs"].values():
-                    declared |= entry_point.get("options") or {}
+    for role in _roles(book):
+        path = ROLES / role / "meta" / "argument_specs.yml"
+        if path.is_file():
+            for entry_point in runbook.read_yaml(path)["argument_specs"].values():
+                declared |= entry_point.get("options") or {}
     return declared
+
+
+def _roles(book: runbook.Runbook) -> list[str]:
+    """Every role that a run of it may enter, each once."""
+    waiting = [
+        role if isinstance(role, str) else str(role.get("role") or role.get("name"))
+        for play in runbook.read_yaml(book.path)
+        for role in play.get("roles") or []
+    ]
+    found: list[str] = []
+    while waiting:
+        role = waiting.pop(0)
+        if role in found:
+            continue
+        found.append(role)
+        for path in sorted((ROLES / role / "tasks").glob("*.yml")):
+            waiting += _BROUGHT_IN.findall(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _parse(name: str, text: str) -> Any:
