@@ -35,7 +35,7 @@ _ATTENTION = 0.5  # y of the template of 2021: the weight of the technical part
 _HEAVIEST = 3  # f(ω) of a key item; an ordinary one has 1
 _WORDS = {
     "part": {
-        "zh": "程序判断部分符合 {passed}/{judged} 项；",
+        "zh": "程序判断的 {judged} 项检查中 {passed} 项通过；",
         "en": "automatic part passed {passed}/{judged}; ",
     },
     "site": {"zh": "站点说明不适用：{reason}", "en": "the site states that it does not apply: {reason}"},
