@@ -27,6 +27,14 @@ _COLOURS = {
     "unknown": "#A6A6A6",
     "other": "#D9D9D9",
 }
+_VERDICT_COLOURS = {
+    "pass": "#70AD47",
+    "partial": "#FFC000",
+    "fail": "#E2584D",
+    "manual": "#9DC3E6",
+    "unknown": "#A6A6A6",
+    "not_applicable": "#E7E6E6",
+}
 _INK, _BLUE = "#1F3A5F", "#5B9BD5"
 _BARS = 20
 _PANELS = 6
@@ -34,10 +42,19 @@ _PANELS = 6
 
 def by_area(counts: dict[str, dict[str, int]], words: Words, path: Path) -> Path:
     """Stacked bars: how the checks of each area went."""
+    return _stacked(counts, _COLOURS, words, path)
+
+
+def by_verdict(counts: dict[str, dict[str, int]], words: Words, path: Path) -> Path:
+    """Stacked bars: how the items of each chapter of an assessment stand."""
+    return _stacked(counts, _VERDICT_COLOURS, words, path)
+
+
+def _stacked(counts: dict[str, dict[str, int]], colours: dict[str, str], words: Words, path: Path) -> Path:
     figure, axes = _figure(0.9 + 0.3 * max(3, len(counts)))
     left = [0] * len(counts)
     names = [_label(words(area)) for area in counts]
-    for kind, colour in _COLOURS.items():
+    for kind, colour in colours.items():
         values = [area.get(kind, 0) for area in counts.values()]
         if any(values):
             bars = axes.barh(names, values, left=left, color=colour, label=words(kind), height=0.62)

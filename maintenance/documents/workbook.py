@@ -1,0 +1,126 @@
+"""A workbook that is safe to open: every text is text, never a formula, and equal contents give equal bytes."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from maintenance.documents.clean import clean
+
+CELL = 4000  # characters of one cell; the record holds the rest
+_A4 = 9  # as the format numbers paper
+_ROWS = 1_000_000  # of one sheet; the format ends at 1,048,576
+_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")  # what the format would read as the code of a character
+_FORMULA = ("=", "+", "-", "@", "'")
+_HEAD = "DCE6F1"
+_MODIFIED = re.compile(rb"(<dcterms:modified[^>]*>)[^<]*(</dcterms:modified>)")
+_NEVER = (1980, 1, 1, 0, 0, 0)  # the first instant that a zip file knows
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A value with the colour behind it, RRGGBB; `auto` is none."""
+
+    value: object
+    colour: str
+
+
+class Workbook:
+    """Sheets, one after the other."""
+
+    def __init__(self, title: str, author: str, made: datetime) -> None:
+        import openpyxl
+        from openpyxl.styles import Alignment, Border, Font, Side
+
+        self._book = openpyxl.Workbook(write_only=True)
+        self._made = made
+        properties = self._book.properties
+        properties.title, properties.creator = safe(title)[:250], safe(author)[:120]
+        properties.created = properties.modified = made
+        side = Side(style="thin", color="BFBFBF")
+        self._border = Border(left=side, right=side, top=side, bottom=side)
+        self._wrap = Alignment(wrap_text=True, vertical="top")
+        self._font, self._bold = Font(name="宋体", size=10), Font(name="黑体", size=10, bold=True)
+        self._fills: dict[str, Any] = {}
+
+    def sheet(
+        self,
+        name: str,
+        columns: Sequence[tuple[str, float]],
+        rows: Sequence[Sequence[object]],
+        *,
+        above: Sequence[str] = (),
+        empty: str = "",
+    ) -> None:
+        """A sheet of (heading, width) columns: frozen head, filter, and lines above it; `empty` where there is no row."""
+        from openpyxl.utils import get_column_letter
+
+        sheet = self._book.create_sheet(name)
+        head, last = len(above) + 1, get_column_letter(len(columns))
+        for number, (_, width) in enumerate(columns, 1):
+            sheet.column_dimensions[get_column_letter(number)].width = width
+        sheet.freeze_panes = f"A{head + 1}"
+        shown = rows[: _ROWS - head] or ([[empty]] if empty else [])
+        if rows:
+            sheet.auto_filter.ref = f"A{head}:{last}{head + len(shown)}"
+        sheet.print_title_rows = f"{head}:{head}"
+        sheet.page_setup.orientation, sheet.page_setup.paperSize = "landscape", _A4
+        sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+        sheet.sheet_properties.pageSetUpPr.fitToPage = True
+        for line in above:
+            sheet.append([self._cell(sheet, line, bold=True, framed=False)])
+        sheet.append([self._cell(sheet, Filled(title, _HEAD), bold=True) for title, _ in columns])
+        for row in shown:
+            sheet.append([self._cell(sheet, value) for value in row])
+
+    def _cell(self, sheet: Any, given: object, *, bold: bool = False, framed: bool = True) -> Any:
+        from openpyxl.cell import WriteOnlyCell
+        from openpyxl.styles import PatternFill
+
+        value, colour = (given.value, given.colour) if isinstance(given, Filled) else (given, "auto")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        text = "" if number else safe(value)
+        cell = WriteOnlyCell(sheet)
+        cell.font = self._bold if bold else self._font
+        if framed:
+            cell.border, cell.alignment = self._border, self._wrap
+        if colour != "auto":
+            if colour not in self._fills:
+                self._fills[colour] = PatternFill("solid", start_color=colour, end_color=colour)
+            cell.fill = self._fills[colour]
+        if number:
+            cell.value = value
+        elif text:
+            cell.value = text
+            cell.data_type = "s"  # whatever it begins with
+            if text.startswith(_FORMULA):
+                cell.quotePrefix = True  # so that it stays text when somebody edits the cell
+        return cell
+
+    def save(self, path: Path) -> Path:
+        """Write it; the times in the file are those of the record."""
+        made = io.BytesIO()
+        self._book.save(made)
+        stamp = self._made.strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+        with zipfile.ZipFile(made) as before, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as after:
+            for item in before.infolist():
+                data = before.read(item)
+                if item.filename == "docProps/core.xml":
+                    data = _MODIFIED.sub(rb"\g<1>" + stamp + rb"\g<2>", data)
+                plain = zipfile.ZipInfo(item.filename, _NEVER)
+                plain.external_attr, plain.compress_type = 0o600 << 16, zipfile.ZIP_DEFLATED
+                after.writestr(plain, data)
+        return path
+
+
+def safe(value: object) -> str:
+    """Legal text of one cell; its lines stay lines."""
+    text = "" if value is None else str(value)[: CELL * 8]
+    lines = [clean(line, CELL) for line in text.split("\n")[:200]]
+    return _ESCAPE.sub("_x005F_", "\n".join(lines)[:CELL])
