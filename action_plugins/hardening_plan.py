@@ -11,7 +11,10 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.loader import action_loader
 
+# Loading the judge puts the project's module_utils on the path.
 Judge: Any = action_loader.get("judge", class_only=True)
+from ansible.module_utils import judgement_rules
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOPICS = REPOSITORY / "roles" / "hardening" / "vars" / "topics"
 RISKS = ("R0", "R1", "R2", "R3")
@@ -35,7 +38,7 @@ class ActionModule(Judge):  # type: ignore[misc]
         highest = str(arguments.get("highest_risk", "R2"))
         if highest not in RISKS:
             raise AnsibleActionFail(f"highest_risk must be one of {', '.join(RISKS)}, not {highest}")
-        remedies = self._remedies()
+        remedies, risks = self._remedies(), self._risks(arguments["rules"])
         self._check_names(asked + skip, remedies)
         wanted = Choice(asked, skip, highest)
         planned, left, resources = [], [], []
@@ -43,6 +46,8 @@ class ActionModule(Judge):  # type: ignore[misc]
             if finding["verdict"] not in ("fail", "partial"):
                 continue
             remedy = next((one for name, one in remedies if fnmatch.fnmatchcase(finding["id"], name)), None)
+            if remedy is not None:
+                remedy = {"risk": risks[finding["id"]], **remedy}
             why = wanted.refuses(finding["id"], remedy) or unsayable(remedy, finding["subject"])
             line = {"check": finding["id"], "subject": finding["subject"], "title": finding["title"]}
             if why or remedy is None:
@@ -52,14 +57,18 @@ class ActionModule(Judge):  # type: ignore[misc]
             for resource in self._resources(remedy, finding, task_vars or {}):
                 if resource not in resources:
                     resources.append(resource)
-        risks = [one["risk"] for one in planned]
         return result | {
             "changed": False,
             "planned": planned,
             "left": left,
             "resources": resources,
-            "highest_risk": max(risks, default="R0"),
+            "highest_risk": max((one["risk"] for one in planned), default="R0"),
         }
+
+    def _risks(self, files: list[str]) -> dict[str, str]:
+        """The risk of each check's remedy, as its rule states it."""
+        sets = [judgement_rules.load(str(REPOSITORY / file)) for file in files]
+        return {rule.id: rule.risk for rules in sets for rule in rules.rules}
 
     def _remedies(self) -> list[tuple[str, dict[str, Any]]]:
         """Remedies with the checks that they are for (* is a wildcard), in the order of the topics' files."""

@@ -112,7 +112,6 @@ from ansible.module_utils.restore_engine import (
     RestoreError,
     arm,
     armed_point,
-    capture,
     confirm,
     differences,
     locked,
@@ -195,7 +194,7 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
     point = Point(name)
     meta = point.meta
     answer: Dict[str, Any] = {"changed": False, "restore_point": "", "undone": name}
-    changed = differences(point.read("before.json"), capture(point.covered()))
+    changed = differences(point.read("before.json"), point.capture())
     digests = state_digest(point)
     if digests["before"] != digests["now"]:
         answer["changed"] = True
@@ -205,7 +204,8 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
     if answer["changed"] and not module.check_mode:
         own = module.params["restore_point"]
         with locked():
-            back = take(own, {**meta["plan"], "undoes": name})
+            swapped = {"undo": meta["plan"].get("redo", []), "redo": meta["plan"].get("undo", []), "undoes": name}
+            back = take(own, {**meta["plan"], **swapped})
             arm(back, module.params["seconds"])
         try:
             undo(point, force)
@@ -216,7 +216,7 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
         point.note(undone=own)
         answer["restore_point"] = own
         digests = state_digest(point)
-    answer["left"] = differences(point.read("before.json"), capture(point.covered()))[:50]
+    answer["left"] = differences(point.read("before.json"), point.capture())[:50]
     answer.update(
         digest_before=digests["before"], digest_now=digests["now"], identical=digests["before"] == digests["now"]
     )

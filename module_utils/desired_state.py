@@ -37,11 +37,13 @@ class Difference(NamedTuple):
     after: str
     apply: Callable[[], None]
     paths: Tuple[str, ...] = ()  # outside of /etc, that the change touches
+    rights: Tuple[str, ...] = ()  # outside of /etc, whose mode and owner alone it touches
     units: Tuple[str, ...] = ()
     sysctls: Tuple[str, ...] = ()
     firewall: bool = False
     then: Tuple[Tuple[str, ...], ...] = ()  # commands that bring it into force, each run once after all changes
-    undo: Tuple[Tuple[str, ...], ...] = ()  # commands that take back what stands in no file
+    undo: Tuple[Dict[str, Any], ...] = ()  # takes back what stands in no file: {run, unless}
+    redo: Tuple[Dict[str, Any], ...] = ()  # and makes it again, should the undo not be confirmed
     check: Tuple[str, ...] = ()  # a command that must accept the result before it is brought into force
 
 
@@ -264,7 +266,7 @@ def _mode(resource: Mapping[str, Any]) -> Optional[Difference]:
         "%04o %d:%d" % (now, status.st_uid, status.st_gid),
         "%04o %d:%d" % (mode, uid, gid),
         apply,
-        _outside(path),
+        rights=_outside(path),
     )
 
 
@@ -412,7 +414,8 @@ def _statement(resource: Mapping[str, Any]) -> Optional[Difference]:
         "; ".join(statements),
         resource["sql"],
         lambda: must([*psql, resource["sql"]]) and None,
-        undo=tuple((*psql, statement) for statement in statements),
+        undo=tuple({"run": [*psql, statement], "unless": None} for statement in statements),
+        redo=({"run": [*psql, resource["sql"]], "unless": [*psql, resource["unless"]]},),
     )
 
 
@@ -498,12 +501,14 @@ def restore_plan(found: Sequence[Difference]) -> Dict[str, Any]:
         commands += [list(command) for command in difference.then if list(command) not in commands]
     return {
         "paths": sorted({path for difference in found for path in difference.paths}),
+        "rights": sorted({path for difference in found for path in difference.rights}),
         "units": sorted({unit for difference in found for unit in difference.units}),
         "sysctls": sorted({key for difference in found for key in difference.sysctls}),
         "firewall": any(difference.firewall for difference in found)
         or any(difference.subject.startswith("/etc/nftables") for difference in found),
         "commands": commands,
-        "undo": [list(command) for difference in reversed(found) for command in difference.undo],
+        "undo": [step for difference in reversed(found) for step in difference.undo],
+        "redo": [step for difference in found for step in difference.redo],
     }
 
 

@@ -58,6 +58,25 @@ def capture(paths: Sequence[str], blobs: Optional[str] = None) -> Manifest:
     return found
 
 
+def rights(paths: Sequence[str]) -> Manifest:
+    """Manifest of mode, owner and attributes alone: of a folder of logs or of a database nothing else is kept."""
+    found: Manifest = {}
+    for path in paths:
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        mode = stat.S_IMODE(status.st_mode)
+        found["rights:" + path] = {
+            "type": "rights",
+            "mode": mode,
+            "uid": status.st_uid,
+            "gid": status.st_gid,
+            "xattrs": _xattrs(path),
+        }
+    return found
+
+
 def _capture(path: str, found: Manifest, blobs: Optional[str]) -> None:
     if path in VOLATILE or path in found:
         return
@@ -147,7 +166,7 @@ def digest(manifest: Manifest) -> str:
 
 def restore(wanted: Manifest, paths: Sequence[str], blobs: str) -> None:
     """Make these paths what the manifest says. May be run again after it was interrupted."""
-    gone = [path for path in paths if path not in wanted]
+    gone = [path for path in paths if path not in wanted and not path.startswith("rights:")]
     for path in sorted(gone, key=len, reverse=True):
         _remove(path)
     for path in sorted(path for path in paths if path in wanted):
@@ -172,14 +191,17 @@ def _remove(path: str) -> None:
 
 def _restore(path: str, wanted: Dict[str, Any], blobs: str) -> None:
     kind = wanted["type"]
-    if kind == "other":
-        return
-    if os.path.lexists(path):
+    path = path[len("rights:") :] if kind == "rights" else path
+    if kind == "other" or (kind == "rights" and not os.path.lexists(path)):
+        return  # a log that was rotated away has taken its mode with it
+    if kind != "rights" and os.path.lexists(path):
         there = os.lstat(path)
         same_kind = {"file": stat.S_ISREG, "link": stat.S_ISLNK, "folder": stat.S_ISDIR}[kind](there.st_mode)
         if not same_kind:
             _remove(path)
-    if kind == "folder":
+    if kind == "rights":
+        pass
+    elif kind == "folder":
         os.makedirs(path, exist_ok=True)
     elif kind == "link":
         if not os.path.islink(path) or os.readlink(path) != wanted["target"]:
@@ -288,9 +310,14 @@ class Point:
         """Change what its meta.json says."""
         self.write("meta.json", {**self.meta, **values})
 
-    def covered(self) -> List[str]:
-        """The paths that it holds."""
-        return ["/etc", *self.meta["plan"].get("paths", [])]
+    def capture(self, keep: bool = False) -> Manifest:
+        """What it covers, as it is now; contents are kept where that is asked."""
+        return covered(self.meta["plan"], self.blobs if keep else None)
+
+
+def covered(plan: Mapping[str, Any], blobs: Optional[str] = None) -> Manifest:
+    """/etc and the plan's other paths whole, and the rights of what the plan only opens or closes."""
+    return {**capture(["/etc", *plan.get("paths", [])], blobs), **rights(plan.get("rights", []))}
 
 
 def armed_point(folder: str = FOLDER) -> Optional[Point]:
@@ -305,9 +332,10 @@ def armed_point(folder: str = FOLDER) -> Optional[Point]:
 def take(name: str, plan: Mapping[str, Any], folder: str = FOLDER) -> Point:
     """Keep everything that the way back needs; nothing is changed or armed yet.
 
-    plan: {"paths": other paths than /etc, "units": units whose state changes, "sysctls": keys, "firewall": bool,
-    "commands": argument lists that bring restored files into force, "undo": argument lists that take back what stands in
-    no file, as the roles of a database; each may be run again}.
+    plan: {"paths": other paths than /etc, "rights": paths whose mode and owner alone change, "units": units whose state changes, "sysctls": keys, "firewall": bool,
+    "commands": argument lists that bring restored files into force, "undo" and "redo": what takes back, and makes again, what
+    stands in no file, as the roles of a database: {"run": argument list, "unless": argument list that says `t` where there
+    is nothing to do, or none}}.
     """
     waiting = armed_point(folder)
     if waiting is not None:
@@ -321,7 +349,7 @@ def take(name: str, plan: Mapping[str, Any], folder: str = FOLDER) -> Point:
     shutil.rmtree(point.path, ignore_errors=True)
     os.makedirs(point.blobs, mode=0o700)
     _need_room(folder)
-    point.write("before.json", capture(["/etc", *plan.get("paths", [])], point.blobs))
+    point.write("before.json", covered(plan, point.blobs))
     point.write("running.json", running(plan))
     # This file's own source, which Ansible brings in a zip archive.
     write_file(os.path.join(point.path, "revert.py"), __loader__.get_data(__file__), 0o600)
@@ -415,7 +443,7 @@ def confirm(point: Point, proofs: Sequence[Sequence[str]] = ()) -> Dict[str, Any
         done = _run(proof)
         if done.returncode != 0:
             raise RestoreError(f"proof failed: {' '.join(proof)}: {done.stdout.strip()[-300:] or done.returncode}")
-    point.write("after.json", capture(point.covered(), point.blobs))
+    point.write("after.json", point.capture(keep=True))
     point.write("running_after.json", running(meta["plan"]))
     point.note(state="confirmed", confirmed=time.time())
     disarm(point.folder)
@@ -431,11 +459,12 @@ def revert(point: Point, booting: bool = False) -> Dict[str, Any]:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(point.path, "reserve"))
     before = point.read("before.json")
-    paths = differences(before, capture(point.covered()))
+    paths = differences(before, point.capture())
     _go_back(point, before, point.read("running.json"), paths, booting)
     if booting and point.meta["plan"].get("undo"):
         return point.meta  # armed still: the late unit does it all again, with the services running
-    left = differences(before, capture(point.covered()))
+    now = point.capture()
+    left = [path for path in differences(before, now) if path in now or not path.startswith("rights:")]
     point.note(state="failed" if left else "reverted", reverted=time.time(), restored=len(paths), left=left[:50])
     if left:
         raise RestoreError(f"restored, but not the same as before: {', '.join(left[:5])}")
@@ -453,7 +482,7 @@ def undo(point: Point, force: bool = False) -> List[str]:
     if state != "confirmed":
         raise RestoreError(f"restore point {point.name} is {state}: only a confirmed change can be undone")
     before, after = point.read("before.json"), point.read("after.json")
-    now = capture(point.covered())
+    now = point.capture()
     changed = differences(before, after)
     later = [path for path in changed if now.get(path) not in (after.get(path), before.get(path))]
     if later and not force:
@@ -478,10 +507,10 @@ def _go_back(point: Point, before: Manifest, was: Dict[str, Any], paths: Sequenc
     if was["firewall"] is not None and _run(["nft", "list", "ruleset"]).stdout != was["firewall"]:
         _run(["nft", "-f", "-"], "flush ruleset\n" + was["firewall"])
     # At the start of a host its services come up with the old files anyway; those that were kept from it are asked for.
-    for command in [] if booting else plan.get("undo", []):
-        done = _run(command)
-        if done.returncode != 0:
-            raise RestoreError(f"{' '.join(command)}: {done.stdout.strip()[-300:]}")
+    for step in [] if booting else plan.get("undo", []):
+        if step["unless"] and _run(step["unless"]).stdout.strip() == "t":
+            continue
+        _must(step["run"])
     for command in [] if booting else plan.get("commands", []):
         _run(command)
     for unit, state in was["units"].items():
@@ -494,7 +523,7 @@ def state_digest(point: Point) -> Dict[str, str]:
     """Digests of what a restore point covers: as it was before, and as it is now."""
     plan = point.meta["plan"]
     before = {"files": digest(point.read("before.json")), "running": digest(point.read("running.json"))}
-    now = {"files": digest(capture(point.covered())), "running": digest(running(plan))}
+    now = {"files": digest(point.capture()), "running": digest(running(plan))}
     return {
         "before": hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest(),
         "now": hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest(),

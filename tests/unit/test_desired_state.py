@@ -69,10 +69,13 @@ def test_the_way_back_knows_what_lies_outside_of_etc_and_what_brings_it_into_for
     found, _refused = desired_state.plan([setting(tmp_path / "a", "A", "1", then=[["true", "x"]])])
     assert desired_state.restore_plan(found) == {
         "paths": [str(tmp_path / "a")],
+        "rights": [],
         "units": [],
         "sysctls": [],
         "firewall": False,
         "commands": [["true", "x"]],
+        "undo": [],
+        "redo": [],
     }
 
 

@@ -122,6 +122,21 @@ def test_what_is_the_same_is_not_touched(tree: Path, tmp_path: Path) -> None:
     assert (tree / "shadow").stat().st_ino == number
 
 
+def test_of_a_folder_of_logs_only_the_rights_are_kept(tmp_path: Path) -> None:
+    logs = tmp_path / "log"
+    logs.mkdir()
+    logs.chmod(0o775)
+    (logs / "a.log").write_text("many lines")
+    before = engine.rights([str(logs), str(logs / "a.log"), str(tmp_path / "absent")])
+    assert set(before) == {f"rights:{logs}", f"rights:{logs / 'a.log'}"}
+    logs.chmod(0o700)
+    (logs / "a.log").unlink()
+    (logs / "b.log").write_text("more")
+    engine.restore(before, sorted(before), str(tmp_path / "files"))
+    assert stat.S_IMODE(logs.stat().st_mode) == 0o775
+    assert [path.name for path in logs.iterdir()] == ["b.log"]
+
+
 def test_a_damaged_copy_is_never_put_back(tree: Path, tmp_path: Path) -> None:
     blobs = tmp_path / "files"
     blobs.mkdir()

@@ -1,0 +1,99 @@
+"""The remedies of harden: each is for checks that there are, and of a kind that there is; R3 only when it is named."""
+
+from __future__ import annotations
+
+import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils import desired_state, judgement_rules
+from ansible.plugins.loader import action_loader
+
+ROOT = Path(__file__).parent.parent.parent
+action_loader.add_directory(str(ROOT / "action_plugins"))
+plan = action_loader.get("hardening_plan", class_only=True)
+MODULE = __import__(plan.__module__, fromlist=["Choice"])
+TOPICS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "roles/hardening/vars/topics").glob("*.yml"))}
+CHECKS = {
+    rule.id: rule
+    for name in ("linux_checks", "postgresql_checks")
+    for rule in judgement_rules.load(str(ROOT / f"roles/baseline/vars/{name}.yml")).rules
+}
+REMEDIES = [
+    pytest.param(topic, remedy, id=f"{topic}: {' '.join(remedy['checks'])}")
+    for topic, data in TOPICS.items()
+    for remedy in data["remedies"]
+]
+
+
+def remedied() -> set[str]:
+    """Checks that harden can mend."""
+    names = [name for data in TOPICS.values() for remedy in data["remedies"] for name in remedy["checks"]]
+    return {check for check in CHECKS if any(fnmatch.fnmatchcase(check, name) for name in names)}
+
+
+@pytest.mark.parametrize(("topic", "remedy"), REMEDIES)
+def test_a_remedy_is_for_checks_that_there_are_and_of_a_kind_that_there_is(
+    topic: str, remedy: dict[str, Any]
+) -> None:
+    assert TOPICS[topic]["topic"] == topic
+    assert set(remedy) <= {"checks", "risk", "resources"}
+    for name in remedy["checks"]:
+        assert fnmatch.filter(CHECKS, name), f"{name} is no check"
+    for resource in remedy["resources"]:
+        whole = {**TOPICS[topic].get("common", {}), **resource}
+        assert whole["kind"] in desired_state.KINDS
+        # A value such as `no` or 022 must reach the host as it is written.
+        assert not [key for key, value in whole.items() if isinstance(value, bool) and key in ("value", "key")]
+
+
+def test_no_check_has_two_remedies() -> None:
+    names = [name for data in TOPICS.values() for remedy in data["remedies"] for name in remedy["checks"]]
+    for check in CHECKS:
+        assert sum(fnmatch.fnmatchcase(check, name) for name in names) <= 1, check
+
+
+def test_there_are_remedies_enough() -> None:
+    assert len(remedied()) >= 120
+
+
+REMEDY = {"topic": "sshd", "risk": "R2"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "skip", "risk", "refused"),
+    [
+        ([], [], "R0", ""),
+        ([], [], "R2", ""),
+        ([], [], "R3", "R3 may cut off access"),
+        (["LNX-AC-12"], [], "R3", ""),
+        (["LNX-AC-*"], [], "R3", ""),
+        (["sshd"], [], "R3", ""),
+        (["LNX-LF-05"], [], "R1", "harden_controls does not name it"),
+        ([], ["LNX-AC-12"], "R1", "harden_skip names it"),
+        (["LNX-AC-12"], ["sshd"], "R1", "harden_skip names it"),
+    ],
+)
+def test_what_may_shut_out_is_only_done_when_it_is_named(
+    asked: list[str], skip: list[str], risk: str, refused: str
+) -> None:
+    choice = MODULE.Choice(asked, skip, "R2")
+    assert choice.refuses("LNX-AC-12", {**REMEDY, "risk": risk}).startswith(refused)
+    assert bool(choice.refuses("LNX-AC-12", {**REMEDY, "risk": risk})) == bool(refused)
+
+
+def test_a_check_without_a_remedy_is_told() -> None:
+    assert "no program can mend it" in MODULE.Choice([], [], "R2").refuses("LNX-X", None)
+
+
+@pytest.mark.parametrize("subject", ["5432", "5432 app", "5432/dialysis", "5432 report_reader-1"])
+def test_usual_names_go_into_a_statement(subject: str) -> None:
+    assert MODULE.unsayable({"resources": [{"kind": "statement"}]}, subject) == ""
+
+
+@pytest.mark.parametrize("subject", ["5432 a'; drop role b; --", '5432 x"y', "5432 a b", "5432 患者", "x", "5432/a\nb"])
+def test_a_name_that_could_end_a_statement_is_never_put_into_one(subject: str) -> None:
+    assert "by hand" in MODULE.unsayable({"resources": [{"kind": "statement"}]}, subject)
+    assert MODULE.unsayable({"resources": [{"kind": "mode"}]}, subject) == ""
