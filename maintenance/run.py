@@ -14,9 +14,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -421,7 +419,7 @@ def _documents(
                 held = orders.approvals(given, signers, prepared.opened).held if given else []
             target = folder / change.file_name(record.site, record.run)
             made = [change.render(given, held, record, target, language=record.language, entry=facts)]
-        converted, why = pdf.convert(made[0], folder) if made else (None, "there is no report yet")
+        converted, why = pdf.convert(made[0], folder)
         if converted:
             made.append(converted)
         else:
@@ -440,14 +438,11 @@ def _report(
     facts: inspection.EntryFacts,
 ) -> list[Path]:
     """The report of a runbook of JUDGED, its Word file first."""
-    from maintenance.documents import inspection
+    from maintenance.documents import assessment, inspection
 
     if JUDGED[record.runbook.name].report == "inspection":
         return list(inspection.render_inspection(record, snapshots, folder, entry=facts))
-    name = "maintenance.documents.assessment"
-    if find_spec(name) is None:
-        return []
-    return list(import_module(name).render(record, folder, entry=facts))
+    return list(assessment.render(record, folder, entry=facts))
 
 
 def _meta(prepared: _Run, result: execution.Result, refused: str, attachments: list[FileInfo]) -> build.Meta:

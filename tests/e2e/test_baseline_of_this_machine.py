@@ -62,6 +62,10 @@ def test_the_record_holds_all_211_items_and_what_was_judged(assessed: Path) -> N
     assert made.forecasts == []
 
 
+def test_it_leaves_the_report_as_word_pdf_and_workbook(assessed: Path) -> None:
+    assert sorted(path.suffix for path in (assessed / "documents").iterdir()) == [".docx", ".pdf", ".xlsx"]
+
+
 def test_no_item_is_better_than_its_findings(assessed: Path) -> None:
     verdicts: dict[str, set[str]] = {}
     for finding in record_of(assessed).evidence["localhost"]:
