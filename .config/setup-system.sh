@@ -6,7 +6,7 @@ set -euo pipefail
 usage() { printf 'setup-system: say what to set up: lab, pdf or test\n' >&2; exit 2; }
 
 case "${1:-}" in
-  lab) packages=(systemd-container mmdebstrap iproute2 nftables openssh-client) ;;
+  lab) packages=(systemd-container mmdebstrap iproute2 nftables openssh-client qemu-system-x86 e2fsprogs) ;;
   test) packages=(busybox openssh-client git chromium chromium-driver) ;;
   pdf) packages=(libreoffice-writer-nogui fonts-noto-cjk poppler-utils fontconfig) ;;
   *) usage ;;

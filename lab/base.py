@@ -1,4 +1,4 @@
-"""The base tree: one Debian per release, made once, outside the checkout. Every host is an overlay on it."""
+"""The base trees: Debian for containers and for virtual machines, made once, outside the checkout."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ PACKAGES = (
     *("locales", "tzdata", "cron", "logrotate", "rsyslog", "chrony", "auditd", "nftables"),
     *("postgresql", "pgbackrest", "python3-psycopg2", "nginx-light", "ssl-cert"),
 )
+# A virtual machine has a kernel of its own.
+KERNEL_PACKAGES = ("linux-image-cloud-amd64", "initramfs-tools")
 DIALYSIS_PACKAGES = REPOSITORY / "lab" / "dialysis" / "packages.txt"
 
 # Before the packages are configured: no PostgreSQL cluster, or every host would share one system identifier.
@@ -33,6 +35,14 @@ cluster_name = '%v/%c'
 log_line_prefix = '%%m [%%p] %%q%%u@%%d '
 add_include_dir = 'conf.d'
 END
+"""
+
+# Before the kernel is configured, so that its initial file system is made once: with the drivers of the
+# lab's disk alone, packed so that it is unpacked fast by a processor that is itself a program.
+KERNEL_HOOK = """
+mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"
+printf 'MODULES=list\\nCOMPRESS=gzip\\n' > "$1/etc/initramfs-tools/conf.d/lab"
+printf 'virtio_pci\\nvirtio_blk\\next4\\n' > "$1/usr/share/initramfs-tools/modules.d/lab"
 """
 
 CUSTOMIZE_HOOK = f"""
@@ -52,56 +62,88 @@ rm -f "$1"/etc/ssh/ssh_host_* "$1/var/lib/dbus/machine-id"
 rm -f "$1/etc/resolv.conf"
 : > "$1/etc/resolv.conf"
 mkdir -p "$1/var/log/journal"
+"""
+
+CONTAINER_LOG_HOOK = """\
 # A container cannot read the kernel's log.
 sed -i '/imklog/d' "$1/etc/rsyslog.conf"
+"""
+
+LOG_HOOK = """\
 # Half a year of logs, as MLPS level 3 asks.
 sed -i 's/rotate 4$/rotate 27/' "$1/etc/logrotate.d/rsyslog"
+"""
+
+CONTAINER_UNITS_HOOK = """\
 # The kernel refuses a container's auditd; without a network the apt timers could only fail; the disks are
 # not the container's to trim or scrub; no terminal is attached.
 chroot "$1" systemctl --quiet mask auditd.service apt-daily.timer apt-daily-upgrade.timer fstrim.timer \\
   audit-rules.service e2scrub_all.timer e2scrub_reap.service console-getty.service getty@tty1.service
+"""
+
+MACHINE_UNITS_HOOK = """\
+# Without a network the apt timers could only fail; no terminal is attached, and the console is a file.
+chroot "$1" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer \\
+  getty@tty1.service serial-getty@ttyS0.service
+echo 'LABEL=root / ext4 errors=remount-ro 0 1' > "$1/etc/fstab"
+"""
+
+UNITS_HOOK = """\
 # Enabled again on the hosts whose work they are.
 chroot "$1" systemctl --quiet disable nginx.service postgresql.service
 chroot "$1" systemctl --quiet enable systemd-networkd.service
 """
 
 
-def packages() -> list[str]:
+def packages(*, virtual: bool = False) -> list[str]:
     """Our packages and those the reference system asks for."""
-    extra: list[str] = []
+    extra = list(KERNEL_PACKAGES) if virtual else []
     if DIALYSIS_PACKAGES.is_file():
         lines = DIALYSIS_PACKAGES.read_text().splitlines()
-        extra = [line.partition("#")[0].strip() for line in lines]
+        extra += [line.partition("#")[0].strip() for line in lines]
     return sorted({*PACKAGES, *filter(None, extra)})
 
 
-def tree_name(release: str) -> str:
+def hooks(*, virtual: bool = False) -> tuple[str, str]:
+    """What mmdebstrap runs before the packages are configured, and after."""
+    if virtual:
+        return ESSENTIAL_HOOK + KERNEL_HOOK, CUSTOMIZE_HOOK + LOG_HOOK + MACHINE_UNITS_HOOK + UNITS_HOOK
+    return ESSENTIAL_HOOK, CUSTOMIZE_HOOK + CONTAINER_LOG_HOOK + LOG_HOOK + CONTAINER_UNITS_HOOK + UNITS_HOOK
+
+
+def family(release: str, *, virtual: bool = False) -> str:
+    """The trees that take each other's place."""
+    return f"{release}.virtual" if virtual else release
+
+
+def tree_name(release: str, *, virtual: bool = False) -> str:
     """The cache key: another package, hook or release is another tree."""
-    recipe = "\n".join([release, *packages(), ESSENTIAL_HOOK, CUSTOMIZE_HOOK])
-    return f"{release}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    recipe = "\n".join([release, *packages(virtual=virtual), *hooks(virtual=virtual)])
+    return f"{family(release, virtual=virtual)}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
-def ensure(release: str) -> Path:
+def ensure(release: str, *, virtual: bool = False) -> Path:
     """The base tree of a release, built if it is not there yet."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    name = tree_name(release)
+    name, kind = tree_name(release, virtual=virtual), family(release, virtual=virtual)
     tree = CACHE / name
-    with locked(CACHE / f"{release}.lock", f"another base tree of {release} is being built"):
+    with locked(CACHE / f"{kind}.lock", f"another base tree of {kind} is being built"):
         if not tree.is_dir():
-            build(release, tree)
+            build(release, tree, virtual=virtual)
         for old in stale_bases([path.name for path in CACHE.glob("*-*")], used_trees(), name):
             shutil.rmtree(CACHE / old)
     return tree
 
 
-def build(release: str, tree: Path) -> None:
+def build(release: str, tree: Path, *, virtual: bool = False) -> None:
     """Build into a temporary name and rename, so that a tree is either whole or absent."""
-    unfinished = tree.with_name(f"unfinished.{release}")
+    unfinished = tree.with_name(f"unfinished.{family(release, virtual=virtual)}")
     shutil.rmtree(unfinished, ignore_errors=True)
     started = time.monotonic()
     print(f"lab: building the base tree {tree.name} (once, about a minute)", flush=True)
-    argv = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages())}"]
-    argv += [f"--essential-hook={ESSENTIAL_HOOK}", f"--customize-hook={CUSTOMIZE_HOOK}"]
+    essential, customize = hooks(virtual=virtual)
+    argv = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages(virtual=virtual))}"]
+    argv += [f"--essential-hook={essential}", f"--customize-hook={customize}"]
     argv += [release, str(unfinished)]
     try:
         messages = follow(argv)

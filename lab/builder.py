@@ -7,18 +7,28 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 import yaml
 
-from lab import base, host, network, remote
-from lab.plan import HOSTS, REPOSITORY, Lab, check_hosts, inventory, known_hosts
+from lab import base, host, network, remote, virtual
+from lab.plan import HOSTS, REPOSITORY, Host, Lab, check_hosts, inventory, known_hosts
 from lab.provision import provision
-from lab.shell import LabError, run
+from lab.shell import LabError, run, wait_until
 
 WATCHERS = 1024
+# How long a boot may take: a virtual machine's processor is a program.
+PATIENCE = 90
+VIRTUAL_PATIENCE = 240
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+def kind(name: str) -> ModuleType:
+    """The functions for this kind of host."""
+    return virtual if HOSTS[name].virtual else host
 
 
 def up(lab: Lab, names: Iterable[str] = (), *, bare: bool = False) -> dict[str, str]:
@@ -26,7 +36,7 @@ def up(lab: Lab, names: Iterable[str] = (), *, bare: bool = False) -> dict[str, 
     hosts = check_hosts(names)
     require_root()
     with base.locked(lab.lock, f"lab {lab.name} is being changed"):
-        new = [name for name in hosts if host.nspawn_pid(lab, name) is None]
+        new = [name for name in hosts if kind(name).pid(lab, name) is None]
         try:
             states = start_all(lab, hosts, new)
         except BaseException:
@@ -45,19 +55,20 @@ def up(lab: Lab, names: Iterable[str] = (), *, bare: bool = False) -> dict[str, 
 def start_all(lab: Lab, hosts: list[str], new: list[str]) -> dict[str, str]:
     """Make and start the new ones of these hosts, side by side, and wait for all."""
     started = time.monotonic()
-    trees = {release: base.ensure(release) for release in {HOSTS[name].release for name in new}}
+    needed = {(HOSTS[name].release, HOSTS[name].virtual) for name in new}
+    trees = {need: base.ensure(need[0], virtual=need[1]) for need in sorted(needed)}
     network.ensure_bridge(lab)
     make_key(lab)
     allow_watchers()
     with ThreadPoolExecutor() as pool:
         try:
-            list(pool.map(lambda name: start_new(lab, name, trees[HOSTS[name].release]), new))
+            list(pool.map(lambda name: start_new(lab, HOSTS[name], trees), new))
             write_known_hosts(lab)
             states = dict(zip(hosts, pool.map(lambda name: wait_ready(lab, name), hosts), strict=True))
         except BaseException:
             # The pool would wait for those that still wait for their hosts: a dead host ends the wait.
             for name in new:
-                host.cut_power(lab, name)
+                kind(name).cut_power(lab, name)
             raise
     print(f"lab: {', '.join(hosts)} answer after {time.monotonic() - started:.0f} s", flush=True)
     return states
@@ -81,13 +92,14 @@ def provision_all(lab: Lab) -> None:
             mark.touch()
 
 
-def start_new(lab: Lab, name: str, tree: Path) -> None:
+def start_new(lab: Lab, new: Host, trees: Mapping[tuple[str, bool], Path]) -> None:
     """Clear away what an earlier run left of this host, then make and start it."""
-    host.stop(lab, name)
-    host.destroy(lab, name)
-    host.create(lab, name, tree)
-    host.authorize(lab, name)
-    host.boot(lab, name)
+    name, tree = new.name, trees[new.release, new.virtual]
+    kind(name).stop(lab, name)
+    kind(name).destroy(lab, name)
+    kind(name).create(lab, name, tree)
+    kind(name).authorize(lab, name)
+    kind(name).boot(lab, name)
 
 
 def down(lab: Lab, names: Iterable[str] = ()) -> None:
@@ -103,8 +115,8 @@ def remove(lab: Lab, hosts: list[str]) -> None:
     """Stop and remove hosts, and the bridge with the last of them."""
 
     def one(name: str) -> None:
-        host.stop(lab, name)
-        host.destroy(lab, name)
+        kind(name).stop(lab, name)
+        kind(name).destroy(lab, name)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(one, hosts))
@@ -119,16 +131,16 @@ def cut_power(lab: Lab, name: str) -> None:
     """A power failure of one host; its disk stays."""
     require_root()
     check_hosts([name])
-    if host.nspawn_pid(lab, name) is None:
+    if kind(name).pid(lab, name) is None:
         raise LabError(f"{name} does not run; see: python -m lab status")
-    host.cut_power(lab, name)
+    kind(name).cut_power(lab, name)
 
 
 def power_off(lab: Lab, name: str) -> None:
     """An orderly power-off of one host; its disk stays."""
     require_root()
     check_hosts([name])
-    host.stop(lab, name)
+    kind(name).stop(lab, name)
 
 
 def boot(lab: Lab, name: str) -> str:
@@ -137,16 +149,42 @@ def boot(lab: Lab, name: str) -> str:
     check_hosts([name])
     if name not in present(lab):
         raise LabError(f"{name} was never made; run: python -m lab up {name}")
-    if host.nspawn_pid(lab, name) is None:
+    if kind(name).pid(lab, name) is None:
         network.ensure_bridge(lab)
-        host.mount(lab, name)
-        host.boot(lab, name)
+        kind(name).boot(lab, name)
     return wait_ready(lab, name)
 
 
 def wait_ready(lab: Lab, name: str) -> str:
     """Wait for a host that was started; fail at once if it ended."""
-    return remote.wait_ready(lab, name, alive=lambda: host.alive(lab, name))
+    patience = VIRTUAL_PATIENCE if HOSTS[name].virtual else PATIENCE
+    return remote.wait_ready(lab, name, alive=lambda: kind(name).alive(lab, name), seconds=patience)
+
+
+def reboot(lab: Lab, name: str) -> str:
+    """Let a host reboot itself, and wait until it is back."""
+    before = boot_id(lab, name)
+    remote.attempt(lab, name, "systemctl --no-block reboot")
+    return wait_rebooted(lab, name, before)
+
+
+def boot_id(lab: Lab, name: str) -> str:
+    """What tells this run of the host's kernel from the next."""
+    return remote.as_root(lab, name, f"cat {BOOT_ID}").strip()
+
+
+def wait_rebooted(lab: Lab, name: str, before: str) -> str:
+    """Wait until a host that is about to reboot is back: ready, and with another boot id than before."""
+
+    def another() -> bool:
+        if not remote.answers(lab, name):
+            return False
+        done = remote.attempt(lab, name, f"cat {BOOT_ID}", 30)
+        return done.returncode == 0 and done.stdout.strip() != before
+
+    if not wait_until(another, VIRTUAL_PATIENCE, interval=0.5):
+        raise LabError(f"{name} did not reboot in {VIRTUAL_PATIENCE} s; see {lab.folder(name)}/console.log")
+    return wait_ready(lab, name)
 
 
 def status(lab: Lab) -> dict[str, str]:
@@ -154,7 +192,7 @@ def status(lab: Lab) -> dict[str, str]:
     there = present(lab)
 
     def state(name: str) -> str:
-        if host.nspawn_pid(lab, name) is None:
+        if kind(name).pid(lab, name) is None:
             return "stopped" if name in there else "absent"
         return "running" if remote.answers(lab, name) else "booting"
 
@@ -169,7 +207,7 @@ def present(lab: Lab) -> list[str]:
 
 def running(lab: Lab) -> list[str]:
     """The hosts that run."""
-    return [name for name in HOSTS if host.nspawn_pid(lab, name) is not None]
+    return [name for name in HOSTS if kind(name).pid(lab, name) is not None]
 
 
 def make_key(lab: Lab) -> None:
@@ -196,8 +234,7 @@ def write_known_hosts(lab: Lab) -> None:
     """Write the key of every host; let the key of this checkout into hosts that another one started."""
     keys = {}
     for name in present(lab):
-        host.mount(lab, name)
-        keys[name] = host.authorize(lab, name)
+        keys[name] = kind(name).authorize(lab, name)
     lab.known_hosts.write_text(known_hosts(lab, keys))
 
 
@@ -229,6 +266,6 @@ def keep_consoles(lab: Lab, hosts: list[str]) -> None:
 
 
 def require_root() -> None:
-    """Containers and bridges are the superuser's."""
+    """Containers, virtual machines and bridges are the superuser's."""
     if os.geteuid() != 0:
         raise LabError("the rehearsal hospital needs root on Debian; run it as root or with sudo")

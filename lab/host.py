@@ -21,7 +21,7 @@ ENABLED_EVERYWHERE = ["nftables.service"]
 # would wait twelve seconds for one before it called the network configured.
 NETWORK = """\
 [Match]
-Name=host0
+Name={device}
 
 [Network]
 Address={address}
@@ -49,13 +49,15 @@ def create(lab: Lab, host: str, base: Path) -> None:
     (folder / "base").write_text(base.name + "\n")
     mount(lab, host)
     root = lab.root(host)
-    for layer in ("common", HOSTS[host].group):
+    virtual = HOSTS[host].virtual
+    for layer in ("common", *([] if virtual else ["container"]), HOSTS[host].group):
         copy_files(FILES / layer, root)
     (root / "etc/hostname").write_text(f"{host}\n")
     (root / "etc/hosts").write_text(hosts_file(lab))
     (root / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
     network = root / "etc/systemd/network/10-host0.network"
-    network.write_text(NETWORK.format(address=f"{lab.address(host)}/{lab.subnet.prefixlen}"))
+    address = f"{lab.address(host)}/{lab.subnet.prefixlen}"
+    network.write_text(NETWORK.format(address=address, device="en*" if virtual else "host0"))
     keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{host}"]
     run([*keygen, "-f", root / "etc/ssh/ssh_host_ed25519_key"])
     for unit in [*ENABLED_EVERYWHERE, *ENABLED.get(HOSTS[host].group, [])]:
@@ -85,6 +87,7 @@ def create_cluster(root: Path) -> None:
 
 def authorize(lab: Lab, host: str) -> str:
     """Let the lab's key in, and return the host's public key."""
+    mount(lab, host)
     root = lab.root(host)
     folder = root / "home" / ACCOUNT / ".ssh"
     owner = folder.parent.stat()
@@ -112,6 +115,7 @@ def mount(lab: Lab, host: str) -> None:
 
 def boot(lab: Lab, host: str) -> None:
     """Start the host; it goes on without us."""
+    mount(lab, host)
     drop_link(lab, host)
     argv = [
         *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
@@ -147,53 +151,55 @@ def machine_option(lab: Lab, host: str) -> str:
 
 def alive(lab: Lab, host: str) -> bool:
     """Whether the host runs, or its supervisor is about to start it again after a reboot."""
-    return bool(processes(lab, host, ("setsid", "sh", "systemd-run", "systemd-nspawn")))
+    programs = ("setsid", "sh", "systemd-run", "systemd-nspawn")
+    return bool(processes(machine_option(lab, host), programs))
 
 
-def nspawn_pid(lab: Lab, host: str) -> int | None:
+def pid(lab: Lab, host: str) -> int | None:
     """The host's systemd-nspawn by its command line: a kept pid could be another process by now."""
     # nspawn's helpers carry the same command line for a moment; the oldest is the parent.
-    return min(processes(lab, host, ("systemd-nspawn",)), default=None)
+    return min(processes(machine_option(lab, host), ("systemd-nspawn",)), default=None)
 
 
-def processes(lab: Lab, host: str, programs: tuple[str, ...]) -> list[int]:
-    """The processes of one of these programs whose command line names the host's machine."""
+def processes(word: str, programs: tuple[str, ...]) -> list[int]:
+    """The processes of one of these programs whose command line holds the word that names a machine."""
+    short = {program[:15] for program in programs}  # Linux keeps no more
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
             # The short name first: a command line is slow to read while its process is busy.
-            if (entry / "comm").read_text().rstrip("\n") not in programs:
+            if (entry / "comm").read_text().rstrip("\n") not in short:
                 continue
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if Path(words[0]).name in programs and machine_option(lab, host) in words:
+        if Path(words[0]).name in programs and word in words:
             found.append(int(entry.name))
     return found
 
 
 def init_pid(lab: Lab, host: str) -> int | None:
     """The host's own process 1, as this computer numbers it."""
-    for pid in cgroup.members(lab.scope(host)):
+    for member in cgroup.members(lab.scope(host)):
         try:
-            status = Path(f"/proc/{pid}/status").read_text()
+            status = Path(f"/proc/{member}/status").read_text()
         except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile, so it is not the one
             continue
         numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
         if len(numbers) > 1 and numbers[-1] == "1":
-            return pid
+            return member
     return None
 
 
 def stop(lab: Lab, host: str, seconds: float = 30) -> bool:
     """An orderly power-off; a host that does not follow loses its power. True if it followed."""
-    pid = nspawn_pid(lab, host)
+    nspawn = pid(lab, host)
     orderly = True
-    if pid is not None:
-        send(pid, signal.SIGTERM)
-        orderly = wait_until(lambda: nspawn_pid(lab, host) is None, seconds)
+    if nspawn is not None:
+        send(nspawn, signal.SIGTERM)
+        orderly = wait_until(lambda: pid(lab, host) is None, seconds)
     if not orderly or cgroup.members(lab.scope(host)):
         cut_power(lab, host)
     return orderly
@@ -201,16 +207,16 @@ def stop(lab: Lab, host: str, seconds: float = 30) -> bool:
 
 def cut_power(lab: Lab, host: str) -> None:
     """A power failure: everything of the host is gone at once, only the disk stays."""
-    pid = nspawn_pid(lab, host)
-    if pid is not None:
-        send(pid, signal.SIGKILL)
+    nspawn = pid(lab, host)
+    if nspawn is not None:
+        send(nspawn, signal.SIGKILL)
 
     def gone() -> bool:
         # An init that lost its nspawn (a leftover of a dead run) is known by its control group.
         left = cgroup.members(lab.scope(host))
         for member in left:
             send(member, signal.SIGKILL)
-        return not left and nspawn_pid(lab, host) is None
+        return not left and pid(lab, host) is None
 
     if not wait_until(gone, 20):
         left = ", ".join(map(str, cgroup.members(lab.scope(host))))

@@ -30,6 +30,18 @@ def remove_bridge(lab: Lab) -> None:
     run(["ip", "link", "delete", lab.bridge], check=False)
 
 
+def make_tap(lab: Lab, host: str) -> None:
+    """Make the network device of a virtual machine, on the bridge."""
+    device = lab.tap(host)
+    run(["ip", "tuntap", "add", "dev", device, "mode", "tap"])
+    run(["ip", "link", "set", "dev", device, "master", lab.bridge, "up"])
+
+
+def drop_tap(lab: Lab, host: str) -> None:
+    """Remove the network device of a virtual machine; it outlives its QEMU."""
+    run(["ip", "link", "delete", "dev", lab.tap(host)], check=False)
+
+
 def used_networks() -> list[tuple[str, str]]:
     """Every (device, network) of this machine, from addresses and routes."""
     used = [

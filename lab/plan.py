@@ -27,6 +27,7 @@ class Host:
     number: int
     group: str
     release: str = "bookworm"
+    virtual: bool = False  # a virtual machine with a kernel of its own, instead of a container
 
 
 HOSTS = {
@@ -40,11 +41,14 @@ HOSTS = {
         Host("app2", 32, "application"),
         Host("gate1", 41, "gateway"),
         Host("term1", 51, "terminals"),
+        Host("vm1", 61, "virtual", virtual=True),
     )
 }
 DEFAULT_HOSTS = ("db1", "backup1", "app1", "app2", "gate1")
 # `servers` is what a runbook for every server runs on, so only what a default `up` starts belongs to it.
 SERVER_GROUPS = ("database", "application", "gateway", "backup")
+# What a scenario starts by name to run such a runbook on; it is a server only in the inventory of its lab.
+SERVER_GROUPS_BY_NAME = ("virtual",)
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Lab:
         return str(self.subnet[HOSTS[host].number])
 
     def folder(self, host: str) -> Path:
-        """The folder of a host: upper, work, root, console.log."""
+        """The folder of a host: console.log and upper, work, root; of a virtual machine: disk.raw, qmp."""
         return self.state / host
 
     def root(self, host: str) -> Path:
@@ -119,8 +123,17 @@ class Lab:
         return self.folder(host) / "root"
 
     def machine(self, host: str) -> str:
-        """The name by which the host's systemd-nspawn process is known."""
+        """The name by which the host's process (systemd-nspawn or QEMU) is known."""
         return f"{self.name}-{host}"
+
+    def tap(self, host: str) -> str:
+        """The network device of a virtual machine; Linux allows 15 characters."""
+        return f"vt-{self.machine(host)}"
+
+    def mac(self, host: str) -> str:
+        """The hardware address of a virtual machine, in the range of QEMU: from its network address."""
+        _, *rest = ipaddress.IPv4Address(self.address(host)).packed
+        return "52:54:00:" + ":".join(f"{part:02x}" for part in rest)
 
     def scope(self, host: str) -> str:
         """The name of the host's control group, which tells its processes from all others."""
@@ -174,7 +187,8 @@ def inventory(lab: Lab, hosts: Iterable[str]) -> dict[str, Any]:
     for name in hosts:
         members.setdefault(HOSTS[name].group, {})[name] = connection(lab, name)
     groups: dict[str, Any] = {group: {"hosts": entries} for group, entries in members.items()}
-    groups["servers"] = {"children": {group: {} for group in SERVER_GROUPS if group in members}}
+    servers = [group for group in (*SERVER_GROUPS, *SERVER_GROUPS_BY_NAME) if group in members]
+    groups["servers"] = {"children": {group: {} for group in servers}}
     if "backup" in members:
         groups["witness"] = {"children": {"backup": {}}}  # where the hospital's witness lives
     return {"all": {"children": groups}}

@@ -37,7 +37,7 @@ def test_a_process_is_ours_by_program_and_by_machine(tmp_path: Path, program: st
     with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
         cmdline = Path(f"/proc/{process.pid}/cmdline")
         assert shell.wait_until(lambda: machine in cmdline.read_text(), 5, 0.01)
-        assert (host.nspawn_pid(LAB, "db1") == process.pid) is ours
+        assert (host.pid(LAB, "db1") == process.pid) is ours
         process.kill()
 
 
