@@ -112,11 +112,11 @@ def outside(windows: str, minute: int) -> str:
     if windows == "any":
         return ""
     if not windows:
-        return "no window is configured: set hardening_window in the site's inventory, as 22:00-05:00"
+        return "no window is configured: set harden_window in the site's inventory, as 22:00-05:00"
     for window in windows.split(","):
         match = re.fullmatch(r"\s*(\d\d?):(\d\d)-(\d\d?):(\d\d)\s*", window)
         if not match:
-            return f"hardening_window: '{window}' is no window, as 22:00-05:00"
+            return f"harden_window: '{window}' is no window, as 22:00-05:00"
         begin, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
         if begin <= minute < end if begin <= end else minute >= begin or minute < end:
             return ""
@@ -129,7 +129,7 @@ def open_sessions(asked: Any) -> Tuple[Optional[int], str]:
         return None, ""
     if not isinstance(asked, dict) or not {"database", "query"} <= set(asked):
         return None, (
-            "nobody can tell whether dialysis goes on: set hardening_sessions (host, port, database, query) in the "
+            "nobody can tell whether dialysis goes on: set harden_sessions (host, port, database, query) in the "
             "site's inventory"
         )
     query = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-p", str(asked.get("port", 5432)), "-d", asked["database"]]

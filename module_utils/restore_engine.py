@@ -488,7 +488,7 @@ def undo(point: Point, force: bool = False) -> List[str]:
     if later and not force:
         raise RestoreError(
             f"changed by somebody since: {', '.join(later[:5])}{' …' if len(later) > 5 else ''}; look at them, "
-            "then undo with undo_hardening_force=true"
+            "then undo with harden_force=true"
         )
     paths = [path for path in changed if now.get(path) != before.get(path)]
     _go_back(point, before, point.read("running.json"), paths, False)

@@ -38,7 +38,7 @@ def test_a_site_that_does_not_say_how_to_ask_is_refused() -> None:
     for asked in ({}, {"database": "dialysis"}, None, "ask me"):
         count, reason = guard.open_sessions(asked)
         assert count is None
-        assert "hardening_sessions" in reason
+        assert "harden_sessions" in reason
 
 
 def test_a_hospital_may_decide_that_nobody_asks() -> None:

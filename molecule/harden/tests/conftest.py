@@ -77,7 +77,7 @@ def state_of(root: Callable[[str, str], str], host: str) -> list[str]:
     """Everything that an undo must bring back."""
     lines = root(host, STATE).splitlines()
     if host == "db1":
-        lines += root(host, "runuser -u postgres -- pg_dumpall --globals-only --no-role-passwords").splitlines()
+        lines += root(host, "runuser -u postgres -- pg_dumpall --globals-only --no-role-passwords | grep -v restrict").splitlines()
         lines += root(host, f'runuser -u postgres -- psql -XqAt -c "{SETTINGS}"').splitlines()
     return lines
 

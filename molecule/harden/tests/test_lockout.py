@@ -111,7 +111,7 @@ def test_a_host_that_loses_its_power_starts_with_what_it_had(
 ) -> None:
     before = state_of(root, "gate1")
     drill = start_drill(
-        site, "gate1", "drill-power", REFUSES_ALL, drill_confirms=False, hardening_confirm_seconds=900
+        site, "gate1", "drill-power", REFUSES_ALL, drill_confirms=False, harden_confirm_seconds=900
     )
     out, _ = drill.communicate(timeout=180)
     assert drill.returncode == 0, out

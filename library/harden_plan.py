@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: hardening_plan
+module: harden_plan
 short_description: From a judged host to the resources that mend it
 description:
   - Judges as the module M(judge) does, and looks up the remedies of the checks that fail
-    (C(roles/hardening/vars/topics/*.yml)).
+    (C(roles/harden/vars/topics/*.yml)).
   - Runs on the controller. It touches neither the host nor the network, and changes nothing.
   - What passes is left as it is, also where a site's own setting differs from the remedy.
 author:
@@ -39,12 +39,12 @@ options:
 
 EXAMPLES = r"""
 - name: Choose the remedies of what fails
-  hardening_plan:
+  harden_plan:
     snapshots:
       host_snapshot: __inspection_host
     rules: [roles/baseline/vars/linux_checks.yml]
     limits: baseline_limits
-  register: __hardening_plan
+  register: __harden_plan
 """
 
 RETURN = r"""
@@ -92,7 +92,7 @@ def main() -> None:
     """Refuse: the host has neither the checks nor the remedies."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     module.fail_json(
-        msg="hardening_plan runs on the controller: its action plugin (action_plugins/hardening_plan.py) was not found"
+        msg="harden_plan runs on the controller: its action plugin (action_plugins/harden_plan.py) was not found"
     )
 
 

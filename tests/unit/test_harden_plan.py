@@ -13,9 +13,9 @@ from ansible.plugins.loader import action_loader
 
 ROOT = Path(__file__).parent.parent.parent
 action_loader.add_directory(str(ROOT / "action_plugins"))
-plan = action_loader.get("hardening_plan", class_only=True)
+plan = action_loader.get("harden_plan", class_only=True)
 MODULE = __import__(plan.__module__, fromlist=["Choice"])
-TOPICS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "roles/hardening/vars/topics").glob("*.yml"))}
+TOPICS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "roles/harden/vars/topics").glob("*.yml"))}
 CHECKS = {
     rule.id: rule
     for name in ("linux_checks", "postgresql_checks")

@@ -1,4 +1,4 @@
-"""From a judged host to the resources that mend it (library/hardening_plan.py is its documentation)."""
+"""From a judged host to the resources that mend it (library/harden_plan.py is its documentation)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Judge: Any = action_loader.get("judge", class_only=True)
 from ansible.module_utils import judgement_rules
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-TOPICS = REPOSITORY / "roles" / "hardening" / "vars" / "topics"
+TOPICS = REPOSITORY / "roles" / "harden" / "vars" / "topics"
 RISKS = ("R0", "R1", "R2", "R3")
 
 
@@ -33,8 +33,7 @@ class ActionModule(Judge):  # type: ignore[misc]
         if result.get("failed"):
             return result
         arguments = self._task.args
-        asked = [str(name) for name in arguments.get("controls") or []]
-        skip = [str(name) for name in arguments.get("skip") or []]
+        asked, skip = names(arguments.get("controls")), names(arguments.get("skip"))
         highest = str(arguments.get("highest_risk", "R2"))
         if highest not in RISKS:
             raise AnsibleActionFail(f"highest_risk must be one of {', '.join(RISKS)}, not {highest}")
@@ -106,6 +105,12 @@ class ActionModule(Judge):  # type: ignore[misc]
         templar = self._templar.copy_with_new_env(available_variables={**own, "limits": limits})
         for resource in remedy["resources"]:
             yield {**templar.template(resource), "checks": [finding["id"]]}
+
+
+def names(given: Any) -> list[str]:
+    """A list, or a text with commas, as --set gives it."""
+    parts = given.split(",") if isinstance(given, str) else given or []
+    return [str(part).strip() for part in parts if str(part).strip()]
 
 
 def unsayable(remedy: Mapping[str, Any] | None, subject: str) -> str:
