@@ -86,13 +86,20 @@ def plan(resources: Sequence[Mapping[str, Any]]) -> Tuple[List[Difference], List
     for resource in _grouped(resources):
         name = str(resource.get("path") or resource.get("name") or resource.get("key"))
         try:
+            if resource.get("only_machine") and _in_container():
+                raise NotPossibleError("a container's kernel belongs to another machine")
             difference = KINDS[resource["kind"]](resource)
         except NotPossibleError as reason:
             refused.append({"checks": ",".join(resource.get("checks", [])), "subject": name, "reason": str(reason)})
             continue
         if difference is not None:
-            found.append(difference)
+            more = tuple(path for path in resource.get("paths", ()) if path not in difference.paths)
+            found.append(difference._replace(paths=difference.paths + more))
     return found, refused
+
+
+def _in_container() -> bool:
+    return run(["systemd-detect-virt", "--container", "--quiet"]).returncode == 0
 
 
 def _grouped(resources: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
@@ -474,7 +481,6 @@ def _command(resource: Mapping[str, Any]) -> Optional[Difference]:
         done.stdout.strip()[-300:] or "not so",
         " ".join(resource["argv"]),
         lambda: must(resource["argv"]) and None,
-        tuple(resource.get("paths", ())),
         then=_then(resource),
     )
 
