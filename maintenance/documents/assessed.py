@@ -107,10 +107,9 @@ def count(items: Sequence[AssessmentItem]) -> dict[str, int]:
     return {verdict: counts[verdict] for verdict in ITEM_VERDICTS}
 
 
-def title_of(view: View) -> str:
-    """The report's title as a reader says it."""
-    system = clean(view.record.site_facts.get("system"), 120) or clean(view.record.site, 60)
-    return f"{system} {view.words('report')}"
+def system_of(view: View) -> str:
+    """The system as a title names it."""
+    return clean(view.record.site_facts.get("system"), 120) or clean(view.record.site, 60)
 
 
 def ratio(view: View) -> str:

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from maintenance import manifest, runbook
-from maintenance.documents import appendix, assessment_changes, assessment_sheet, assessment_tables, front
-from maintenance.documents.assessed import View, count, ratio, score, title_of
+from maintenance.documents import (
+    appendix,
+    assessment_changes,
+    assessment_sheet,
+    assessment_tables,
+    front,
+    remediation,
+)
+from maintenance.documents.assessed import View, count, ratio, score, system_of
 from maintenance.documents.clean import clean
 from maintenance.documents.inspection import TEMPLATES, EntryFacts
 from maintenance.documents.table import GREEN, GREY, RED, YELLOW, Row, Table
@@ -19,15 +26,15 @@ from maintenance.record import Record
 _RULES = ("catalogue.yml", "*_checks.yml")  # in roles/baseline/vars: what the verdicts follow from
 
 
-def file_name(record: Record, suffix: str = "docx") -> str:
+def file_name(record: Record, suffix: str = "docx", kind: str = "assessment") -> str:
     """2026Q4_lab_assessment_20261122.docx: ASCII, as the paths of an entry must be."""
     when = parse(record.finished)
     site = re.sub(r"[^A-Za-z0-9_-]", "-", record.site)
-    return f"{when.year}Q{(when.month + 2) // 3}_{site}_assessment_{when:%Y%m%d}.{suffix}"
+    return f"{when.year}Q{(when.month + 2) // 3}_{site}_{kind}_{when:%Y%m%d}.{suffix}"
 
 
 def render(record: Record, folder: Path, *, entry: EntryFacts) -> list[Path]:
-    """Write the report into `folder`: the Word document first, then the workbook."""
+    """Write the report into `folder`: Word documents first (of a later assessment two), then the workbook."""
     from docx.shared import Cm
     from docxtpl import DocxTemplate, InlineImage
     from jinja2 import StrictUndefined
@@ -46,10 +53,12 @@ def render(record: Record, folder: Path, *, entry: EntryFacts) -> list[Path]:
         template.render(
             context, SandboxedEnvironment(autoescape=True, undefined=StrictUndefined), autoescape=True
         )
-    _properties(template, view)
-    path = folder / file_name(record)
-    template.save(str(path))
-    return [path, assessment_sheet.write(view, folder / file_name(record, "xlsx"), entry)]
+    properties(template, view, view.words("report"))
+    made = [folder / file_name(record)]
+    template.save(str(made[0]))
+    if remediation.applies(view):
+        made.append(remediation.render(view, folder / file_name(record, kind="remediation"), entry))
+    return [*made, assessment_sheet.write(view, folder / file_name(record, "xlsx"), entry)]
 
 
 def build_context(view: View, entry: EntryFacts) -> dict[str, Any]:
@@ -153,10 +162,10 @@ def _fingerprints(view: View, digests: tuple[str, str]) -> Table:
     return Table([*rules, *table.rows], table.note)
 
 
-def _properties(template: Any, view: View) -> None:
+def properties(template: Any, view: View, title: str) -> None:
     """What Word shows of the file; set after rendering, so that it is never read as a template."""
     record, properties = view.record, template.docx.core_properties
-    properties.title = title_of(view)[:250]
+    properties.title = f"{system_of(view)} {title}"[:250]
     properties.author = clean(record.operator.principal, 120)
     properties.subject = clean(record.run, 120)
     properties.comments = ""

@@ -13,9 +13,10 @@ from maintenance.local_time import minute
 from maintenance.record import AssessmentItem, OpenIssue
 
 _RANK = {"fail": 0, "partial": 1, "pass": 2}
-_CHANGES = ("better", "worse", "settled", "lost", "other_change")
+_CHANGES = ("better", "cleared", "worse", "settled", "lost", "other_change")
 CHANGE_COLOUR = {
     "better": GREEN,
+    "cleared": GREEN,
     "worse": RED,
     "settled": NONE,
     "lost": GREY,
@@ -31,6 +32,8 @@ def change_of(before: str, after: str) -> str:
         return ""
     if before in _RANK and after in _RANK:
         return "better" if _RANK[after] > _RANK[before] else "worse"
+    if before in ("fail", "partial") and after == "manual":
+        return "cleared"  # no deviation is left, and people have to judge the rest
     if after in _RANK and before in ("manual", "unknown"):
         return "settled"
     return "lost" if before in _RANK and after in ("manual", "unknown") else "other_change"
@@ -77,7 +80,8 @@ def changed(view: View) -> list[tuple[AssessmentItem, str, str]]:
         if (before := previous.get(item.unit)) is not None and before != item.verdict
     ]
     order = {
-        kind: number for number, kind in enumerate(("worse", "lost", "other_change", "settled", "better"))
+        kind: number
+        for number, kind in enumerate(("worse", "lost", "other_change", "settled", "cleared", "better"))
     }
     return sorted(found, key=lambda one: order[one[2]])
 
@@ -117,16 +121,27 @@ def _row(view: View, item: AssessmentItem, before: str, kind: str) -> Row:
 
 def detail(view: View, item: AssessmentItem, shown: int = _NAMED) -> str:
     """What became of an item's checks."""
-    by_state: dict[str, list[str]] = {}
+    by_state: dict[str, dict[str, list[str]]] = {}
     for issue in _issues(view, item.checks):
-        by_state.setdefault(issue.state, []).append(f"{clean(issue.id, 40)} {clean(issue.host, 80)}")
+        hosts = by_state.setdefault(issue.state, {}).setdefault(clean(issue.id, 40), [])
+        if issue.host not in hosts:
+            hosts.append(issue.host)
     lines = []
     for state in _STATES:
-        named = list(dict.fromkeys(by_state.get(state, ())))
+        found = by_state.get(state, {})
+        named = [f"{check} ({_hosts(hosts, view)})" for check, hosts in found.items()]
         if named:
             more = f" … ({len(named)})" if len(named) > shown else ""
-            lines.append(view.words(f"change_{state}", checks=view.words("list").join(named[:shown]) + more))
+            checks = view.words("list").join(named[:shown]) + more
+            lines.append(view.words(f"change_{state}", checks=checks))
     return "\n".join(lines)
+
+
+def _hosts(hosts: Sequence[str], view: View) -> str:
+    """One or two by name, of more the count."""
+    if len(hosts) <= 2:
+        return ", ".join(clean(host, 80) for host in hosts)
+    return view.words("hosts_count", n=len(hosts))
 
 
 def _issues(view: View, checks: Sequence[str]) -> list[OpenIssue]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maintenance.documents import assessment_changes, assessment_tables
-from maintenance.documents.assessed import COLOUR, ITEM_VERDICTS, View, count, ratio, score, title_of
+from maintenance.documents.assessed import COLOUR, ITEM_VERDICTS, View, count, ratio, score, system_of
 from maintenance.documents.clean import clean
 from maintenance.documents.inspection import EntryFacts
 from maintenance.documents.judged import Judged
@@ -21,7 +21,7 @@ def write(view: View, path: Path, entry: EntryFacts) -> Path:
     """Write the workbook."""
     record = view.record
     book = Workbook(
-        title_of(view),
+        f"{system_of(view)} {view.words('report')}",
         record.operator.principal,
         parse(record.finished).replace(tzinfo=None),
     )
@@ -43,8 +43,9 @@ def _verdict(view: View, verdict: str) -> Filled:
 
 def _summary(view: View, book: Workbook, entry: EntryFacts) -> None:
     words, record, facts = view.words, view.record, view.record.site_facts
+    title = f"{system_of(view)} {words('report')}"
     above = [
-        title_of(view),
+        title,
         words("label"),
         *(
             f"{words(f'row_{name}')}{words('colon')}{value}"

@@ -38,6 +38,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "total": ("合计", "total"),
     # the conclusion
     "report": ("等保三级自评估报告", "self-assessment, MLPS level 3"),
+    "remediation": ("等保整改报告", "remediation report, MLPS level 3"),
     "with_previous": ("含整改前后对比", "with what changed since the time before"),
     "blank": ("____________", "____________"),
     "conclusion_outcome": (
@@ -154,18 +155,20 @@ _WORDS: dict[str, tuple[str, str]] = {
         "This is the first assessment of this ledger; the next one will be compared with it.",
     ),
     "compared_with": (
-        "与上一次自评估（运行编号 {run}，完成于 {finished}）对比：改善 {better} 项，退步 {worse} 项，"
-        "新得出结论 {settled} 项，失去结论 {lost} 项，其他变化 {other} 项，未变 {same} 项。",
-        "Compared with the assessment before (run {run}, ended {finished}): better {better}, worse {worse}, "
-        "concluded now {settled}, no longer concluded {lost}, changed otherwise {other}, unchanged {same}.",
+        "与上一次自评估（运行编号 {run}，完成于 {finished}）对比：改善 {better} 项，偏差消除待人工 {cleared} 项，"
+        "退步 {worse} 项，新得出结论 {settled} 项，失去结论 {lost} 项，其他变化 {other} 项，未变 {same} 项。",
+        "Compared with the assessment before (run {run}, ended {finished}): better {better}, cleared {cleared}, "
+        "worse {worse}, concluded now {settled}, no longer concluded {lost}, changed otherwise {other}, "
+        "unchanged {same}.",
     ),
     "compared_unnamed": (
-        "与上一次自评估对比：改善 {better} 项，退步 {worse} 项，新得出结论 {settled} 项，失去结论 {lost} 项，"
-        "其他变化 {other} 项，未变 {same} 项。",
-        "Compared with the assessment before: better {better}, worse {worse}, concluded now {settled}, no longer "
-        "concluded {lost}, changed otherwise {other}, unchanged {same}.",
+        "与上一次自评估对比：改善 {better} 项，偏差消除待人工 {cleared} 项，退步 {worse} 项，"
+        "新得出结论 {settled} 项，失去结论 {lost} 项，其他变化 {other} 项，未变 {same} 项。",
+        "Compared with the assessment before: better {better}, cleared {cleared}, worse {worse}, concluded now "
+        "{settled}, no longer concluded {lost}, changed otherwise {other}, unchanged {same}.",
     ),
     "better": ("改善", "better"),
+    "cleared": ("偏差消除，待人工", "cleared, people judge the rest"),
     "worse": ("退步", "worse"),
     "settled": ("得出结论", "concluded"),
     "lost": ("失去结论", "no conclusion"),
@@ -176,11 +179,49 @@ _WORDS: dict[str, tuple[str, str]] = {
     "change_open": ("仍未关闭：{checks}", "still open: {checks}"),
     "change_new": ("新发现：{checks}", "new: {checks}"),
     "change_unknown": ("未能复核：{checks}", "not looked at: {checks}"),
-    "issues_none": ("没有可跟踪的问题。", "No problem is followed."),
     "issues_sentence": (
         "检查级问题 {n} 处：已关闭 {closed}、未关闭 {open}、本次新增 {new}、未能复核 {unknown}。",
         "Problems of checks: {n}; closed {closed}, open {open}, new {new}, not looked at {unknown}.",
     ),
+    # the report of a remediation
+    "remedied_conclusion": (
+        "上一次自评估遗留检查级问题 {before} 处，本次复测：已整改 {closed} 处，未整改 {open} 处，未能复核 {unknown} 处；"
+        "另新发现 {new} 处。测评项：符合 {pass_before} → {pass_after}，不符合 {fail_before} → {fail_after}。",
+        "The assessment before left {before} problems of checks; looked at again: mended {closed}, not mended {open}, "
+        "not looked at {unknown}; new {new}. Items: pass {pass_before} → {pass_after}, "
+        "fail {fail_before} → {fail_after}.",
+    ),
+    "remedied_none_before": (
+        "上一次自评估没有遗留检查级问题。",
+        "The assessment before left no problem of a check.",
+    ),
+    "dangers_still": (
+        "仍有重大风险隐患候选 {n} 类：{codes}。",
+        "Candidates of grave dangers that are still there: {n} ({codes}).",
+    ),
+    "dangers_gone": (
+        "复测未发现重大风险隐患候选。",
+        "No candidate of a grave danger was found this time.",
+    ),
+    "mended_none": ("没有已整改的问题。", "Nothing was mended."),
+    "mended_sentence": (
+        "共 {n} 处，归为 {rows} 行。“整改前”的实测值见上一次的已签名记录（{run}）。",
+        "{n} problems in {rows} rows. What was measured before is in the signed record before ({run}).",
+    ),
+    "unmended_none": ("没有未整改的问题。", "Nothing is left to be mended."),
+    "unmended_sentence": (
+        "共 {n} 处，归为 {rows} 行。补偿措施由甲乙双方填写；拟接受的风险须由院方批准，并登记为豁免。",
+        "{n} problems in {rows} rows. Both parties fill in what makes up for them; a risk is accepted by the hospital "
+        "alone and entered as a waiver.",
+    ),
+    "state_closed": ("已整改", "mended"),
+    "state_open": ("未整改", "not mended"),
+    "state_new": ("新发现", "new"),
+    "state_unknown": ("未能复核", "not looked at"),
+    "seen_before": ("{day} 首次发现，结论不为符合", "first seen {day}, no pass"),
+    "now_waived": ("已豁免", "waived"),
+    "now_gone": ("复测符合，或对象已不存在", "passes, or is no longer there"),
+    "overdue_state": ("{state}（逾期）", "{state}, overdue"),
     # the appendix
     "rules_file": ("检查规则", "checks"),
     "commands_elsewhere": (
@@ -205,7 +246,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "row_period": ("评估时间", "Time"),
     "row_ratio": ("符合率区间", "Ratio of compliance"),
     "row_method": ("计算方法", "How it is computed"),
-    "row_score": ("2021 版估算分", "Score of 2021"),
+    "row_score": ("2021 版模板", "Template of 2021"),
     "row_record": ("record.json (SHA-256)", "record.json (SHA-256)"),
     "col_chapter": ("章节", "Chapter"),
     "col_name": ("名称", "Name"),

@@ -161,7 +161,7 @@ def _summary(page: Page) -> None:
 
 def _dangers(page: Page) -> None:
     _chapter(page, 1)
-    page.text("{{ dangers.sentence }}")
+    page.text("{{ dangers.sentence }}", keep=True)
     page.rows_or_note(
         "dangers",
         """
@@ -367,13 +367,13 @@ def _todo(page: Page) -> None:
         "todo",
         """
         0.9 | 序号 | No. | number | centre
-        2.1 | 单元 / 条款 | Unit / clause | unit
-        4.3 | 测评项 | Item | title
-        1.2 | 结论 | Verdict | verdict | colour, centre
-        4.5 | 需出示的材料 | To be shown | wanted
+        2.0 | 单元 / 条款 | Unit / clause | unit
+        4.0 | 测评项 | Item | title
+        1.3 | 结论 | Verdict | verdict | colour, centre
+        4.4 | 需出示的材料 | To be shown | wanted
         1.4 | 责任人 | Who | who
-        1.4 | 完成日期 | Until | due
-        0.8 | 已备 | Done | done | centre
+        1.6 | 完成日期 | Until | due
+        1.0 | 已备 | Done | done | centre
         """,
         "Dense",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import zipfile
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ _ROWS = 1_000_000  # of one sheet; the format ends at 1,048,576
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")  # what the format would read as the code of a character
 _FORMULA = ("=", "+", "-", "@", "'")
 _HEAD = "DCE6F1"
+_LINE, _LINES = 13.0, 30  # points of a line; lines of the highest row
 _MODIFIED = re.compile(rb"(<dcterms:modified[^>]*>)[^<]*(</dcterms:modified>)")
 _NEVER = (1980, 1, 1, 0, 0, 0)  # the first instant that a zip file knows
 
@@ -73,11 +75,17 @@ class Workbook:
         sheet.page_setup.orientation, sheet.page_setup.paperSize = "landscape", _A4
         sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
         sheet.sheet_properties.pageSetUpPr.fitToPage = True
-        for line in above:
-            sheet.append([self._cell(sheet, line, bold=True, framed=False)])
+        widths = [width for _, width in columns]
+        for number, line in enumerate(above, 1):
+            sheet.merged_cells.add(f"A{number}:{last}{number}")
+            sheet.row_dimensions[number].height = _height([line], [sum(widths)])
+            sheet.append([self._cell(sheet, line, framed=False, bold=number == 1)])
+        sheet.row_dimensions[head].height = _height([title for title, _ in columns], widths)
         sheet.append([self._cell(sheet, Filled(title, _HEAD), bold=True) for title, _ in columns])
-        for row in shown:
-            sheet.append([self._cell(sheet, value) for value in row])
+        for number, row in enumerate(shown, head + 1):
+            cells = [self._cell(sheet, value) for value in row]
+            sheet.row_dimensions[number].height = _height([cell.value for cell in cells], widths)
+            sheet.append(cells)
 
     def _cell(self, sheet: Any, given: object, *, bold: bool = False, framed: bool = True) -> Any:
         from openpyxl.cell import WriteOnlyCell
@@ -88,8 +96,9 @@ class Workbook:
         text = "" if number else safe(value)
         cell = WriteOnlyCell(sheet)
         cell.font = self._bold if bold else self._font
+        cell.alignment = self._wrap
         if framed:
-            cell.border, cell.alignment = self._border, self._wrap
+            cell.border = self._border
         if colour != "auto":
             if colour not in self._fills:
                 self._fills[colour] = PatternFill("solid", start_color=colour, end_color=colour)
@@ -117,6 +126,21 @@ class Workbook:
                 plain.external_attr, plain.compress_type = 0o600 << 16, zipfile.ZIP_DEFLATED
                 after.writestr(plain, data)
         return path
+
+
+def _height(texts: Sequence[object], widths: Sequence[float]) -> float:
+    """Points that a row needs so that no text is cut: not every program finds that out by itself."""
+    lines = 1
+    for text, width in zip(texts, widths, strict=False):
+        if isinstance(text, str) and (len(text) > width / 2 - 1 or "\n" in text):
+            room = max(width - 1.5, 4)
+            lines = max(lines, sum(math.ceil(max(_width(line), 1) / room) for line in text.split("\n")))
+    return min(lines, _LINES) * _LINE + 2
+
+
+def _width(text: str) -> int:
+    """Of a line, in half widths of a Chinese character."""
+    return len(text) + sum(letter > "\u2e7f" for letter in text)
 
 
 def safe(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import zipfile
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from docx.oxml.ns import qn
 from test_documents import ENTRY, HOSTILE, TEXTS
 
-from maintenance.documents import assessment, assessment_changes, assessment_tables
+from maintenance.documents import assessment, assessment_changes, assessment_tables, remediation
 from maintenance.documents.assessed import CHAPTERS, View, chapter_of, count
 from maintenance.documents.inspection import TEMPLATES
 from maintenance.documents.make_assessment_templates import CHAPTERS as TITLES
@@ -45,7 +46,7 @@ def cells_of(path: Path, sheet: str) -> list[list[Any]]:
 
 
 def write(record: Record, folder: Path) -> tuple[Path, Path]:
-    document, book = assessment.render(record, folder, entry=ENTRY)
+    document, *_, book = assessment.render(record, folder, entry=ENTRY)
     return document, book
 
 
@@ -180,6 +181,9 @@ def test_an_expired_waiver_stands_first_and_red(record):
         ("manual", "pass", "settled"),
         ("unknown", "fail", "settled"),
         ("pass", "unknown", "lost"),
+        ("pass", "manual", "lost"),
+        ("fail", "manual", "cleared"),
+        ("partial", "unknown", "lost"),
         ("not_applicable", "fail", "other_change"),
         ("manual", "unknown", "other_change"),
         ("fail", "fail", ""),
@@ -205,6 +209,77 @@ def test_before_and_after_count_every_item_once(again):
     record = again[0]
     rows = assessment_changes.changes(View(record))["counts"].rows
     assert sum(row["before"] for row in rows) == sum(row["after"] for row in rows) == 211
+
+
+# The report of a remediation.
+
+
+@pytest.fixture(scope="module")
+def remedied(again, tmp_path_factory):
+    made = assessment.render(again[0], tmp_path_factory.mktemp("remedied"), entry=ENTRY)
+    assert [path.suffix for path in made] == [".docx", ".docx", ".xlsx"]
+    assert made[1].name == "2026Q4_lab_remediation_20261122.docx"
+    return made[1]
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        "等 保 整 改 报 告",
+        "依据自评估复测，非测评结论",
+        "2026-08-20 21:17 (UTC+8)，20260820T131501Z-0003-check_baseline",
+        "备案证明编号",
+        "偏差消除，待人工",
+        "2026-08-20 首次发现，结论不为符合",
+        "符合：12 项全部符合",
+        "未整改（逾期）",
+        "补偿措施 / 接受风险批准人",
+        "接受第 4 章所列剩余风险",
+        "undo_hardening",
+        "已过期，按不符合计",
+    ],
+)
+def test_the_report_of_a_remediation_says(remedied, expected):
+    assert expected in text_of(remedied)
+
+
+def test_every_problem_is_mended_or_left(again):
+    record = again[0]
+    context = remediation.build_context(View(record), ENTRY)
+    states = Counter(issue.state for issue in record.comparison.issues)
+    assert states["closed"] and states["open"]
+    assert f"共 {states['closed']} 处" in context["mended"].sentence
+    assert f"共 {len(record.comparison.issues) - states['closed']} 处" in context["unmended"].sentence
+    assert context["summary"]["before"] == len(record.comparison.issues) - states["new"]
+
+
+@pytest.mark.parametrize(
+    ("state", "due", "words"),
+    [
+        ("new", "2099-01-01", "新发现"),
+        ("open", "2026-01-01", "未整改（逾期）"),
+        ("unknown", "2099-01-01", "未能复核"),
+    ],
+)
+def test_what_is_left_shows_how_it_stands(again, state, due, words):
+    record = again[0]
+    issue = record.comparison.issues[0].model_copy(update={"state": state, "due": due})
+    comparison = record.comparison.model_copy(update={"issues": [issue]})
+    context = remediation.build_context(View(record.model_copy(update={"comparison": comparison})), ENTRY)
+    assert [row["state"] for row in context["unmended"].rows] == [words]
+    assert context["mended"].sentence == "没有已整改的问题。"
+
+
+def test_a_problem_whose_object_is_gone_is_not_said_to_have_been_measured(again):
+    record = again[0]
+    issue = record.comparison.issues[0].model_copy(update={"state": "closed", "host": "gone"})
+    comparison = record.comparison.model_copy(update={"issues": [issue]})
+    context = remediation.build_context(View(record.model_copy(update={"comparison": comparison})), ENTRY)
+    assert [row["after"] for row in context["mended"].rows] == ["复测符合，或对象已不存在"]
+
+
+def test_a_first_assessment_has_no_report_of_a_remediation(record):
+    assert not remediation.applies(View(record))
 
 
 # What a host may say.
@@ -321,8 +396,8 @@ def test_english_has_no_chinese(tmp_path):
     }
     changed = record.assessment.model_copy(update={"waivers": waivers, "items": items, "dangers": dangers})
     record = record.model_copy(update={"assessment": changed, "evidence": findings})
-    document, book = write(record, tmp_path)
-    assert not re.findall(r"[\u4e00-\u9fff]+", text_of(document))
+    document, report, book = assessment.render(record, tmp_path, entry=ENTRY)
+    assert not re.findall(r"[\u4e00-\u9fff]+", text_of(document) + text_of(report))
     shown = [
         str(cell)
         for sheet in openpyxl.load_workbook(book)
@@ -333,10 +408,11 @@ def test_english_has_no_chinese(tmp_path):
     assert not re.findall(r"[\u4e00-\u9fff]+", "\n".join(shown))
 
 
-def test_both_templates_hold_the_same_names():
+@pytest.mark.parametrize("name", ["assessment", "remediation"])
+def test_both_templates_hold_the_same_names(name):
     names = []
     for language in ("zh", "en"):
-        with zipfile.ZipFile(TEMPLATES / f"assessment.{language}.docx") as file:
+        with zipfile.ZipFile(TEMPLATES / f"{name}.{language}.docx") as file:
             names.append(sorted(re.findall(r"\{[{%]p?[^}]*", file.read("word/document.xml").decode())))
     assert names[0] == names[1]
 
