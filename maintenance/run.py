@@ -419,11 +419,12 @@ def _documents(
                 held = orders.approvals(given, signers, prepared.opened).held if given else []
             target = folder / change.file_name(record.site, record.run)
             made = [change.render(given, held, record, target, language=record.language, entry=facts)]
-        converted, why = pdf.convert(made[0], folder)
-        if converted:
-            made.append(converted)
-        else:
-            prepared.notes.append(f"no PDF: {why}")
+        for document in [one for one in made if one.suffix == ".docx"]:
+            converted, why = pdf.convert(document, folder)
+            if converted:
+                made.append(converted)
+            else:
+                prepared.notes.append(f"no PDF: {why}")
     except Exception as error:  # a broken template must not lose a signed record
         prepared.notes.append(
             f"the report could not be made ({type(error).__name__}: {error}); the record is whole"
