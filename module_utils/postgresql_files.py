@@ -28,6 +28,7 @@ _FILES = {
 _UNITS = ("/etc/systemd/system", "/lib/systemd/system", "/etc/cron.d", "/etc/default")
 _FILE_LIMIT = 1 << 20
 _FILES_LISTED = 2000
+_OPEN_LISTED = 100
 
 
 def files(settings: Settings, note: Note) -> List[Dict[str, Any]]:
@@ -67,7 +68,7 @@ def _name(lookup: Callable[[int], Any], number: int) -> str:
 
 
 def log(settings: Settings, note: Note, root: str = "") -> Dict[str, Any]:
-    """Where the log goes in truth, its modes, the oldest instant that is still held, and how long rotation keeps it."""
+    """Where the log goes in truth, its files, the oldest instant that is still held, and how long rotation keeps it."""
     destination = settings.get("log_destination", "")
     found: Dict[str, Any] = {"destination": destination, "syslog": "syslog" in destination}
     directory, pattern = "", ""
@@ -99,7 +100,11 @@ def log(settings: Settings, note: Note, root: str = "") -> Dict[str, Any]:
         note("directory", f"{directory}: {error.strerror}")
         return found
     found["parts"] = len(parts)
-    found["modes"] = sorted({"%04o" % stat.S_IMODE(status.st_mode) for status, _path in parts})
+    found["open"] = [  # to others, or to be written by the group
+        {"path": path, "mode": "%04o" % stat.S_IMODE(status.st_mode)}
+        for status, path in parts
+        if status.st_mode & 0o037
+    ][:_OPEN_LISTED]
     if parts:
         status, path = min(parts, key=lambda part: part[0].st_mtime)
         moment = _first_moment(path, status.st_mtime, note)

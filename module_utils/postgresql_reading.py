@@ -196,6 +196,7 @@ def _read_server(
                 rows = [dict(row, superuser=identity["superuser"], login=identity["login"]) for row in rows]
         reading.add(probe, owner, rows, reason, answer.ms)
     _read_certificate(reading, owner["cluster"])
+    _read_tls_offer(reading, connection)
 
 
 def _shaped(
@@ -322,6 +323,24 @@ def _read_certificate(reading: Reading, cluster: str) -> None:
             reading.unread(
                 "tls", f"{cluster}/certificate_expires", reason or "openssl does not read the certificate"
             )
+
+
+def _read_tls_offer(reading: Reading, connection: session.Connection) -> None:
+    """Whether TLS is there for who asks for it: `ssl` says on as well when the certificate could not be loaded."""
+    cluster = str(connection.port)
+    addresses = [name.strip() for name in _setting(reading, cluster, "listen_addresses").split(",")]
+    for row in reading.rows("tls", cluster):
+        if "enabled" not in row:
+            continue
+        row["network"] = addresses != [""]
+        if not row["network"]:
+            continue
+        every = {"*": "localhost", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (asked, not bound)
+        address = every.get(addresses[0], addresses[0])
+        try:
+            row.update(session.tls_offer(address, connection.port, connection.connect_timeout))
+        except OSError as error:
+            reading.unread("tls", f"{cluster}/offered", f"{address}:{cluster}: {error.strerror or error}")
 
 
 def _read_backups(reading: Reading, timeout: int) -> None:

@@ -11,6 +11,8 @@ import os
 import re
 import secrets
 import socket
+import ssl
+import struct
 import subprocess
 from typing import Any, Dict, NamedTuple, Optional
 
@@ -61,6 +63,22 @@ def listening(connection: Connection) -> tuple[bool | None, str]:
     except OSError as error:
         return None, f"{path}: {error.strerror or error}"
     return True, ""
+
+
+def tls_offer(address: str, port: int, timeout: int) -> dict[str, Any]:
+    """What a server answers to who asks for TLS; raises OSError. A setting says what was wanted, this what is there.
+
+    The handshake is finished and nothing is said in it: so the server has nothing to complain about in its log.
+    """
+    with socket.create_connection((address, port), timeout) as plain:
+        plain.sendall(struct.pack("!ii", 8, 80877103))
+        if plain.recv(1) != b"S":
+            return {"offered": False}
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE  # whether there is TLS, not whose; no secret follows
+        with context.wrap_socket(plain) as client:
+            return {"offered": True, "protocol": client.version()}
 
 
 def ask(connection: Connection, database: str, questions: dict[str, str]) -> dict[str, Answer]:

@@ -44,6 +44,7 @@ HARDENED = {
     "credcheck.password_min_special": ("1", None),
     "credcheck.password_min_upper": ("1", None),
     "idle_in_transaction_session_timeout": ("600000", 600.0),
+    "logging_collector": ("on", None),
     "listen_addresses": ("localhost,10.0.0.5", None),
     "log_line_prefix": ("%m [%p] %q%u@%d %h ", None),
     "log_replication_commands": ("on", None),
@@ -115,7 +116,12 @@ def hardened() -> dict[str, Any]:
     for row in data["database_rights"]["rows"]:
         row["public_rights"] = []
     for row in data["tls"]["rows"]:
-        row |= {"enabled": True, "certificate_expires": "2027-11-01T00:00:00Z"}
+        row |= {
+            "enabled": True,
+            "network": True,
+            "offered": True,
+            "certificate_expires": "2027-11-01T00:00:00Z",
+        }
     data["backup"]["rows"][0]["encrypted"] = True
     data["replication"]["rows"][0]["client"] = "10.9.0.2"
     data["passwords"]["rows"].append(
@@ -194,7 +200,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "PG-LF-03B": setting("idle_session_timeout", "60000", seconds=60.0),
     "PG-LF-03C": setting("tcp_keepalives_idle", "0", seconds=0.0),
     "PG-LF-04": setting("idle_in_transaction_session_timeout", "0", seconds=0.0),
-    "PG-RM-01": setting("ssl", "off"),
+    "PG-RM-01": {"offered": False},
     "PG-RM-02": setting("ssl_min_protocol_version", "TLSv1"),
     "PG-RM-04A": setting("ssl_ciphers", "HIGH:MEDIUM:+3DES:!aNULL"),
     "PG-RM-04C": {"certificate_expires": DAY},
@@ -211,7 +217,8 @@ CHANGED: dict[str, dict[str, Any]] = {
     "PG-AU-04B": setting("log_line_prefix", "%m [%p] %u %h "),
     "PG-AU-04C": setting("log_line_prefix", "%m [%p] %u@%d "),
     "PG-AU-04D": setting("log_line_prefix", "%m %u@%d %h "),
-    "PG-AU-05A": {"modes": ["0640", "0644"]},
+    "PG-AU-05A": {"open": [{"path": "/l/postgresql.log", "mode": "0644"}]},
+    "PG-AU-05C": setting("log_file_mode", "420", mode="0644"),
     "PG-AU-05B": {"directory": {"path": "/l", "mode": "1775", "owner": "root", "group": "postgres"}},
     "PG-AU-06": {"retention_days": 70.0},
     "PG-AU-08A": setting("log_error_verbosity", "terse"),

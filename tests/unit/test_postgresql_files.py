@@ -55,7 +55,8 @@ def test_the_log_of_the_collector_reaches_back_to_the_first_line_of_its_oldest_f
     new.chmod(0o644)
     os.utime(old, (1_777_700_000, 1_777_700_000))
     found = files.log(collector(data), notes.__setitem__)
-    assert (found["kind"], found["parts"], found["modes"]) == ("collector", 2, ["0600", "0644"])
+    assert (found["kind"], found["parts"]) == ("collector", 2)
+    assert found["open"] == [{"path": str(new), "mode": "0644"}]
     assert found["oldest"] == "2026-05-01T08:00:00Z" and found["directory"]["mode"] == "0700" and notes == {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
 
 import pytest
 from ansible.module_utils import postgresql_reading as reading
@@ -80,6 +81,28 @@ def test_a_socket_tells_whether_a_server_listens(tmp_path):
         assert session.listening(connection(str(tmp_path)))[0] is False
         server.listen()
         assert session.listening(connection(str(tmp_path)))[0] is True
+
+
+def answer(server: socket.socket, reply: bytes) -> None:
+    client, _ = server.accept()
+    with client:
+        assert client.recv(8) == b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+        client.sendall(reply)
+
+
+@pytest.mark.parametrize(
+    "reply, offered", [(b"N", {"offered": False}), (b"", {"offered": False}), (b"S", None)]
+)
+def test_whether_tls_is_there_is_asked_for(reply, offered):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=(server, reply))
+        thread.start()
+        if offered is None:  # it says yes, and then there is nothing: no offer, and no guess
+            with pytest.raises(OSError):
+                session.tls_offer("127.0.0.1", server.getsockname()[1], 2)
+        else:
+            assert session.tls_offer("127.0.0.1", server.getsockname()[1], 2) == offered
+        thread.join()
 
 
 def test_ports_are_found_by_their_sockets(tmp_path):
