@@ -8,7 +8,9 @@ A resource is a mapping with `kind` and what the kind needs; KINDS lists them. E
 
 from __future__ import annotations
 
+import glob
 import grp
+import itertools
 import os
 import pwd
 import re
@@ -16,9 +18,10 @@ import stat
 import subprocess
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible.module_utils.restore_engine import RestoreError, read_sysctl, write_file, write_sysctl
+from ansible.module_utils.restore_engine import RestoreError, read_sysctl, sysctl_path, write_file, write_sysctl
 
 HEADER = "# Kept by the maintenance runbook harden; taken back by undo_hardening.\n"
+SYSCTL_FILE = "/etc/sysctl.d/60-maintenance.conf"
 _SECONDS = 120
 _ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -88,6 +91,8 @@ def plan(resources: Sequence[Mapping[str, Any]]) -> Tuple[List[Difference], List
         try:
             if resource.get("only_machine") and _in_container():
                 raise NotPossibleError("a container's kernel belongs to another machine")
+            if "needs" in resource and not os.path.exists(resource["needs"]):
+                raise NotPossibleError(f"{resource['needs']} is not there: its package is not installed")
             difference = KINDS[resource["kind"]](resource)
         except NotPossibleError as reason:
             refused.append({"checks": ",".join(resource.get("checks", [])), "subject": name, "reason": str(reason)})
@@ -102,11 +107,34 @@ def _in_container() -> bool:
     return run(["systemd-detect-virt", "--container", "--quiet"]).returncode == 0
 
 
+def _expanded(resource: Mapping[str, Any]) -> List[Mapping[str, Any]]:
+    """A kernel parameter is a line of a file and a value in force; neither is any use on a kernel that is not the host's."""
+    if resource["kind"] != "parameter":
+        return [resource]
+    key, common = resource["key"], {"checks": resource.get("checks", [])}
+    live = [{"kind": "sysctl", "key": name, "value": resource["value"], **common} for name in _matching(key)]
+    if not live or not all(_writable(name["key"]) for name in live):
+        return live or [{"kind": "sysctl", "key": key, "value": resource["value"], **common}]
+    line = {"kind": "setting", "path": SYSCTL_FILE, "key": key, "value": resource["value"], "style": "spaced", **common}
+    return [line, *live]
+
+
+def _matching(key: str) -> List[str]:
+    """The parameters that a name with * means on this host, as net.ipv4.conf.*.rp_filter."""
+    if "*" not in key:
+        return [key] if os.path.exists(sysctl_path(key)) else []
+    return [path[len("/proc/sys/") :] for path in sorted(glob.glob(sysctl_path(key)))]
+
+
+def _writable(key: str) -> bool:
+    return os.access(sysctl_path(key), os.W_OK) and not _read_only(sysctl_path(key))
+
+
 def _grouped(resources: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
     """Settings of the same file together, at the place of the first."""
     grouped: List[Dict[str, Any]] = []
     files: Dict[str, Dict[str, Any]] = {}
-    for resource in resources:
+    for resource in itertools.chain.from_iterable(map(_expanded, resources)):
         if resource["kind"] != "setting":
             grouped.append(dict(resource))
             continue
@@ -329,7 +357,7 @@ def _sysctl(resource: Mapping[str, Any]) -> Optional[Difference]:
     if now.split() == value.split():
         return None
     # In a container the kernel's own parameters belong to the machine below.
-    if not os.access("/proc/sys/" + key.replace(".", "/"), os.W_OK) or _read_only("/proc/sys/" + key.replace(".", "/")):
+    if not _writable(key):
         raise NotPossibleError(f"{key} cannot be set on this host: its kernel belongs to another machine")
     return Difference(key, now, value, lambda: write_sysctl(key, value), sysctls=(key,))
 
@@ -492,6 +520,7 @@ KINDS: Dict[str, Callable[[Mapping[str, Any]], Optional[Difference]]] = {
     "home": _home,
     "unit": _unit,
     "sysctl": _sysctl,
+    "parameter": _sysctl,  # expanded before: its line in a file and itself
     "account": _account,
     "postgresql": _postgresql,
     "statement": _statement,

@@ -374,10 +374,15 @@ def running(plan: Mapping[str, Any]) -> Dict[str, Any]:
     }
 
 
+def sysctl_path(key: str) -> str:
+    """The file of a parameter: a.b.c, or a/b/c where a part has a dot of its own, as the interface eth0.100."""
+    return "/proc/sys/" + (key if "/" in key else key.replace(".", "/"))
+
+
 def read_sysctl(key: str) -> Optional[str]:
     """A kernel parameter as it is; None where there is none."""
     try:
-        with open("/proc/sys/" + key.replace(".", "/"), encoding="utf-8") as file:
+        with open(sysctl_path(key), encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
         return None
@@ -385,7 +390,7 @@ def read_sysctl(key: str) -> Optional[str]:
 
 def write_sysctl(key: str, value: str) -> None:
     """Set a kernel parameter; raises OSError."""
-    with open("/proc/sys/" + key.replace(".", "/"), "w", encoding="utf-8") as file:
+    with open(sysctl_path(key), "w", encoding="utf-8") as file:
         file.write(value)
 
 
