@@ -7,6 +7,7 @@ import math
 import re
 import zipfile
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,18 +39,13 @@ class Workbook:
 
     def __init__(self, title: str, author: str, made: datetime) -> None:
         import openpyxl
-        from openpyxl.styles import Alignment, Border, Font, Side
 
         self._book = openpyxl.Workbook(write_only=True)
         self._made = made
         properties = self._book.properties
         properties.title, properties.creator = safe(title)[:250], safe(author)[:120]
         properties.created = properties.modified = made
-        side = Side(style="thin", color="BFBFBF")
-        self._border = Border(left=side, right=side, top=side, bottom=side)
-        self._wrap = Alignment(wrap_text=True, vertical="top")
-        self._font, self._bold = Font(name="宋体", size=10), Font(name="黑体", size=10, bold=True)
-        self._fills: dict[str, Any] = {}
+        self._looks: dict[tuple[str, bool, bool, bool], Any] = {}
 
     def sheet(
         self,
@@ -89,28 +85,36 @@ class Workbook:
 
     def _cell(self, sheet: Any, given: object, *, bold: bool = False, framed: bool = True) -> Any:
         from openpyxl.cell import WriteOnlyCell
-        from openpyxl.styles import PatternFill
 
         value, colour = (given.value, given.colour) if isinstance(given, Filled) else (given, "auto")
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        text = "" if number else safe(value)
         cell = WriteOnlyCell(sheet)
-        cell.font = self._bold if bold else self._font
-        cell.alignment = self._wrap
-        if framed:
-            cell.border = self._border
-        if colour != "auto":
-            if colour not in self._fills:
-                self._fills[colour] = PatternFill("solid", start_color=colour, end_color=colour)
-            cell.fill = self._fills[colour]
-        if number:
+        quoted = False
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
             cell.value = value
-        elif text:
+        elif text := safe(value):
             cell.value = text
             cell.data_type = "s"  # whatever it begins with
-            if text.startswith(_FORMULA):
-                cell.quotePrefix = True  # so that it stays text when somebody edits the cell
+            quoted = text.startswith(_FORMULA)  # so that it stays text when somebody edits the cell
+        look = (colour, bold, framed, quoted)
+        if look not in self._looks:  # to find a style takes longer than to write a cell
+            self._looks[look] = self._look(sheet, *look)
+        cell._style = copy(self._looks[look])
         return cell
+
+    def _look(self, sheet: Any, colour: str, bold: bool, framed: bool, quoted: bool) -> Any:
+        from openpyxl.cell import WriteOnlyCell
+        from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
+
+        cell, side = WriteOnlyCell(sheet), Side(style="thin", color="BFBFBF")
+        cell.font = Font(name="黑体" if bold else "宋体", size=10, bold=bold)
+        cell.alignment = Alignment(wrap_text=True, vertical="top")
+        if framed:
+            cell.border = Border(left=side, right=side, top=side, bottom=side)
+        if colour != "auto":
+            cell.fill = PatternFill("solid", start_color=colour, end_color=colour)
+        if quoted:
+            cell.quotePrefix = True
+        return cell._style
 
     def save(self, path: Path) -> Path:
         """Write it; the times in the file are those of the record."""
