@@ -168,7 +168,7 @@ def _dangers(page: Page) -> None:
         1.3 | 代码 | Code | code | colour, centre
         3.6 | 隐患 | Danger | title
         2.9 | 主机 | Hosts | hosts
-        5.4 | 依据的检查 | Checks that fail | checks
+        5.4 | 未通过的检查 | Checks that fail | checks
         3.4 | 缓解措施 | Mitigation | mitigation
         """,
     )
@@ -403,8 +403,8 @@ def _changes(page: Page) -> None:
         4.6 | 测评项 | Item | title
         1.5 | 整改前 | Before | before | before_colour, centre
         1.5 | 整改后 | After | after | after_colour, centre
-        1.5 | 变化 | Change | change | colour, centre
-        5.4 | 检查级变化 | Checks | detail
+        2.2 | 变化 | Change | change | colour, centre
+        4.7 | 检查级变化 | Checks | detail
         """,
         "Dense",
     )

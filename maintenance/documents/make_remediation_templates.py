@@ -164,7 +164,7 @@ def _dangers(page: Page) -> None:
         1.3 | 代码 | Code | code | colour, centre
         3.6 | 隐患 | Danger | title
         2.9 | 主机 | Hosts | hosts
-        5.4 | 依据的检查 | Checks that fail | checks
+        5.4 | 未通过的检查 | Checks that fail | checks
         3.4 | 缓解措施 | Mitigation | mitigation
         """,
     )
