@@ -41,7 +41,7 @@ _WORDS = {
     "site": {"zh": "站点说明不适用：{reason}", "en": "the site states that it does not apply: {reason}"},
     "method": {
         "zh": "自评估，非测评结论。符合率 = 符合项 ÷ 适用项（适用 {applicable} 项，共 {total} 项）。"
-        "下限：待核查、未取得的项均按不符合计；上限：均按符合计。部分符合不计为符合；"
+        "下限：需人工、未知的项均按不符合计；上限：均按符合计。部分符合不计为符合；"
         "若按每项 0.5 计，则为 {half_low}%–{half_high}%。只计本次运行所及的对象。",
         "en": "Self-assessment, no conclusion of an assessor. Ratio = items that pass / items that apply "
         "({applicable} of {total}). Low: what a person has to judge or was not obtained fails; high: it passes. "

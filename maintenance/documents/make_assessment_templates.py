@@ -227,11 +227,17 @@ _HOW = (
         "Checks look at the state that is in effect, not only at what a file says.",
     ),
     (
-        "需人工：程序不能判断或只能判断一部分的项，由院方出示材料、由人判断；台账中已签名的条目（演练、审批、培训等）"
-        "可作为证据列出。未知：主机未到达或数据未取得。需人工和未知均不计为符合。",
-        "Manual: what no program can judge, or only in part; people show papers, and signed entries of the ledger "
-        "(drills, approvals, trainings …) are listed. Unknown: a host was not reached or a value not obtained. "
-        "Neither counts as a pass.",
+        "台账证据：少数项只由台账证明（如巡检、变更审批）。目录要求的已签名条目齐全、有效且未超过有效天数的为“符合”，"
+        "否则为“需人工”。其他项旁列出的台账条目仅供引用，不改变结论。",
+        "Ledger: a few items are shown by the ledger alone (inspections, approvals of changes). They pass where every "
+        "signed entry that the catalogue asks for is there, verified and not too old; otherwise people judge them. "
+        "Entries beside other items are for reference and change no verdict.",
+    ),
+    (
+        "需人工：程序不能判断或只能判断一部分的项，由院方出示材料、由人判断。未知：主机未到达或数据未取得。"
+        "需人工和未知均不计为符合。",
+        "Manual: what no program can judge, or only in part; people show papers and judge. Unknown: a host was not "
+        "reached or a value not obtained. Neither counts as a pass.",
     ),
 )
 
