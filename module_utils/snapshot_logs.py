@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import time
 import zlib
@@ -38,7 +39,7 @@ def audit(host: Host) -> Dict[str, Any]:
         found["status"] = {
             k: integer(v) for k, v in words(host.run(["auditctl", "-s"])).items() if integer(v) is not None
         }
-    with host.noting("rules"):
+    with host.noting("rules/watched/calls/elevation"):
         lines = host.run(["auditctl", "-l"]).splitlines()
         rules = [line for line in lines if line.startswith("-")]
         found.update(bounded("rules", rules, 1000))
@@ -88,6 +89,13 @@ def logging(host: Host) -> Dict[str, Any]:
         with host.noting("audit.log"):
             host.names("/var/log/audit")
             found["files"].append(_log_file(host, "/var/log/audit/", "audit.log"))
+    for file in found["files"]:
+        kept = [
+            rotation["retention_days"]
+            for rotation in found["rotation"]
+            if any(fnmatch.fnmatchcase(file["path"], pattern) for pattern in rotation["files"])
+        ]
+        file.update(present(retention_days=min(kept) if kept else None))
     found["oldest"] = {file["path"]: file["oldest"] for file in found["files"] if "oldest" in file}
     return found
 

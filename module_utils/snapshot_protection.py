@@ -78,6 +78,7 @@ def parse_nft(text: str) -> Dict[str, Any]:
         ],
         "rules": len(rules),
         "input_rules": len(input_rules),
+        "accepts": [accept for accept in map(_accepted, input_rules) if accept][:200],
         "closed": any(_refuses_all(rule) for rule in input_rules),
     }
 
@@ -104,6 +105,35 @@ def _refuses_all(rule: Any) -> bool:
     return bool(parts) and parts[-1] in ("drop", "reject") and not {"match", "vmap", "limit"} & set(parts)
 
 
+def _accepted(rule: Any) -> Dict[str, Any]:
+    """The ports that a rule lets in, and whether only from some addresses or interfaces; empty for other rules."""
+    parts = [part for part in rule.get("expr", []) if isinstance(part, dict)]
+    if not any("accept" in part for part in parts):
+        return {}
+    ports: List[int] = []
+    restricted = False
+    for match in (part["match"] for part in parts if isinstance(part.get("match"), dict)):
+        left = match.get("left")
+        left = left if isinstance(left, dict) else {}
+        field = (left.get("payload") or left.get("meta") or {}) if isinstance(left, dict) else {}
+        name = field.get("field") or field.get("key") if isinstance(field, dict) else None
+        if name == "dport" and match.get("op", "==") in ("==", "in"):
+            ports += _ports(match.get("right"))
+        restricted = restricted or name in ("saddr", "iif", "iifname")
+    return {"ports": ports, "restricted": restricted} if ports else {}
+
+
+def _ports(right: Any) -> List[int]:
+    """The ports of a match; of a range its ends."""
+    if isinstance(right, dict):
+        right = right.get("set") or right.get("range") or []
+    items = right if isinstance(right, list) else [right]
+    found: List[int] = []
+    for item in items[:200]:
+        found += _ports(item) if isinstance(item, (dict, list)) else [item] if isinstance(item, int) else []
+    return found
+
+
 def parse_iptables(text: str) -> Dict[str, Any]:
     """The filter table of iptables-save."""
     body = re.search(r"(?ms)^\*filter\n(.*?)^COMMIT", text)
@@ -120,6 +150,18 @@ def parse_iptables(text: str) -> Dict[str, Any]:
         "chains": chains,
         "rules": len(rules),
         "input_rules": sum(rule.startswith("-A INPUT ") for rule in rules),
+        "accepts": [
+            {
+                "ports": [int(port) for port in re.findall(r"\d+", ports.group(1))],
+                "restricted": bool(re.search(r" (-s|-i) ", rule)),
+            }
+            for rule, ports in (
+                (rule, re.search(r"--dports? ([\d,:]+) .*-j ACCEPT", rule))
+                for rule in rules
+                if rule.startswith("-A INPUT ")
+            )
+            if ports
+        ],
         "closed": any(re.match(r"-A INPUT -j (DROP|REJECT)\b", rule) for rule in rules),
     }
 
