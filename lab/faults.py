@@ -81,6 +81,8 @@ def find(name: str, host: str) -> Fault:
     group = HOSTS[host].group
     if fault.group and group != fault.group:
         raise LabError(f"{name} is a fault of {fault.group} hosts, and {host} is one of {group}")
+    if fault.outside and HOSTS[host].virtual:
+        raise LabError(f"{name} is made from outside of a container, and {host} is a virtual machine")
     return fault
 
 

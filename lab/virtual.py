@@ -31,10 +31,13 @@ def create(lab: Lab, name: str, base: Path) -> None:
     host.create(lab, name, base)
     # The host's key is kept outside: a disk that runs is not ours to read.
     (folder / "host_key.pub").write_text(host.authorize(lab, name) + "\n")
-    run(["mkfs.ext4", "-q", "-F", "-L", "root", "-d", lab.root(name), disk(lab, name), DISK_SIZE])
+    # Under another name first, so that a disk is either whole or absent.
+    unfinished = folder / "unfinished.raw"
+    run(["mkfs.ext4", "-q", "-F", "-L", "root", "-d", lab.root(name), unfinished, DISK_SIZE])
     run(["umount", lab.root(name)])
     for part in ("root", "upper", "work"):
         shutil.rmtree(folder / part)
+    unfinished.rename(disk(lab, name))
 
 
 def disk(lab: Lab, name: str) -> Path:

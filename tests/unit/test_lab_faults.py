@@ -28,6 +28,8 @@ def test_a_fault_belongs_to_hosts_that_exist(name: str):
 def test_a_fault_is_refused_where_it_cannot_be():
     with pytest.raises(LabError, match="fault of database hosts"):
         faults.find("bloated_table", "gate1")
+    with pytest.raises(LabError, match="vm1 is a virtual machine"):
+        faults.find("full_disk", "vm1")
 
 
 def test_an_unknown_fault_is_refused_with_those_there_are():
