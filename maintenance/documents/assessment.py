@@ -11,6 +11,7 @@ from maintenance import manifest, runbook
 from maintenance.documents import (
     appendix,
     assessment_changes,
+    assessment_failing,
     assessment_sheet,
     assessment_tables,
     front,
@@ -76,7 +77,7 @@ def build_context(view: View, entry: EntryFacts) -> dict[str, Any]:
         "dangers": assessment_tables.dangers(view),
         "chapters": assessment_tables.chapters(view),
         "items": assessment_tables.items(view),
-        "failing": assessment_tables.failing(view),
+        "failing": assessment_failing.failing(view),
         "waivers": assessment_tables.waivers(view),
         "todo": assessment_tables.todo(view),
         "changes": assessment_changes.changes(view),

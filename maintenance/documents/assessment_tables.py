@@ -1,8 +1,7 @@
-"""The tables of an assessment's report: items, dangers, failing checks, waivers, what people have to show."""
+"""The tables of an assessment's report: items, dangers, waivers, what people have to show."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ from maintenance.documents.judged import Judged
 from maintenance.documents.table import (
     NONE,
     RED,
-    SEVERITY_COLOUR,
     Row,
     Table,
     cut,
@@ -23,9 +21,6 @@ from maintenance.documents.table import (
 from maintenance.local_time import day
 from maintenance.record import AssessmentItem
 
-_SHARED = 160  # rows of checks that are alike on several hosts
-_OWN = 60  # rows of one host
-_OWN_IN_ALL = 150
 _HOSTS = 6  # that a cell names
 _TODO = 250
 
@@ -139,130 +134,12 @@ def ledger(view: View, item: AssessmentItem, shown: int = 4) -> str:
     return "\n".join([*lines, *more])
 
 
-def failing(view: View) -> dict[str, Any]:
-    """What is no pass: counts by host, checks that are alike on several hosts, the others host by host."""
-    words = view.words
-    if not view.not_well:
-        text = words("failing_none" if view.findings else "no_findings")
-        return {
-            "sentence": text,
-            "counts": Table(),
-            "shared": Table(),
-            "hosts": [],
-            "note": "",
-            "there": False,
-        }
-    shared, own = _split(view)
-    hosts = sorted({one.host for one in view.not_well}, key=natural)
-    return {
-        "there": True,
-        "sentence": words(
-            "failing_sentence", n=len(view.not_well), hosts=len(hosts), **_verdicts(view.not_well)
-        ),
-        "counts": _host_counts(view, hosts, own),
-        "shared": _shared(view, shared),
-        **_own(view, own),
-    }
-
-
-def _verdicts(found: Sequence[Judged]) -> dict[str, int]:
-    counts = Counter(one.finding.verdict for one in found)
-    return {verdict: counts[verdict] for verdict in ("fail", "partial", "waived", "unknown")}
-
-
-def _split(view: View) -> tuple[list[list[Judged]], dict[str, list[Judged]]]:
-    """Results that several hosts share word for word, and the rest by host."""
-    groups: dict[tuple[str, ...], list[Judged]] = {}
-    for one in view.not_well:
-        finding = one.finding
-        subject = "" if finding.subject in ("", one.host) else finding.subject
-        key = (finding.id, finding.verdict, subject, finding.actual, finding.expected)
-        groups.setdefault(key, []).append(one)
-    shared = [group for group in groups.values() if len({one.host for one in group}) > 1]
-    own: dict[str, list[Judged]] = {}
-    for group in groups.values():
-        if len({one.host for one in group}) == 1:
-            own.setdefault(group[0].host, []).extend(group)
-    return shared, {host: own[host] for host in sorted(own, key=natural)}
-
-
-def _host_counts(view: View, hosts: Sequence[str], own: dict[str, list[Judged]]) -> Table:
-    rows: list[Row] = []
-    for host in hosts:
-        found = [one for one in view.not_well if one.host == host]
-        fixable = sum(view.info(one.finding.id).fixable for one in found)
-        grave = sum(one.acts and one.finding.severity == "critical" for one in found)
-        counts = {verdict: number or "" for verdict, number in _verdicts(found).items()}
-        here = len(own.get(host, ()))
-        rows.append(
-            {
-                "host": clean(host, 80),
-                "n": len(found),
-                **counts,
-                "grave": grave or "",
-                "colour": RED if grave else NONE,
-                "fixable": fixable or "",
-                "own": here or "",
-            }
-        )
-    return cut(rows, view.words)
-
-
-def _shared(view: View, groups: Sequence[Sequence[Judged]]) -> Table:
-    words = view.words
-    if not groups:
-        return Table(note=words("shared_none"))
-    rows = [_failing_row(view, group) for group in groups]
-    note = words("rows_in_sheet", n=len(rows) - _SHARED) if len(rows) > _SHARED else ""
-    return Table(rows[:_SHARED], note)
-
-
-def _own(view: View, own: dict[str, list[Judged]]) -> dict[str, Any]:
-    """Each host's own results, within the room that there is."""
-    words = view.words
-    tables: list[dict[str, Any]] = []
-    room, left = _OWN_IN_ALL, 0
-    for host, found in own.items():
-        fitting = min(len(found), _OWN, room)
-        left += len(found) - fitting
-        room -= fitting
-        if fitting:
-            rows = [_failing_row(view, [one]) for one in found[:fitting]]
-            tables.append({"title": clean(host, 80), "rows": rows})
-    note = words("rows_in_sheet", n=left) if left else "" if tables else words("own_none")
-    return {"hosts": tables, "note": note}
-
-
-def _failing_row(view: View, group: Sequence[Judged]) -> Row:
-    words, first = view.words, group[0]
-    finding, info = first.finding, view.info(first.finding.id)
-    subject = clean(finding.subject, 120)
-    about = "" if subject in ("", first.host) else f"\n{subject}"
-    hosts = list(dict.fromkeys(one.host for one in group))
-    everywhere = len(hosts) == len(view.record.evidence) and len(hosts) > 3
-    where = words("all_hosts", n=len(hosts)) if everywhere else host_list(hosts, words, _HOSTS)
-    after = f"\n{words('reboot')}" if info.reboot else ""
-    return {
-        "id": f"{clean(finding.id, 40)}\n{clean(finding.clause, 20)}",
-        "title": f"{clean(finding.title, 120)}{about}",
-        "hosts": where,
-        "expected": clean(finding.expected, 160) or "—",
-        "actual": clean(finding.actual, 200) or "—",
-        "verdict": words(finding.verdict),
-        "colour": COLOUR[finding.verdict],
-        "severity": words(finding.severity),
-        "severity_colour": SEVERITY_COLOUR[finding.severity] if first.acts else NONE,
-        "advice": clean(finding.advice, 300) or "—",
-        "remedy": f"{info.risk} / {words('fixable' if info.fixable else 'not_fixable')}{after}",
-    }
-
-
 def waivers(view: View) -> Table:
     """Deviations that the hospital has accepted; those that ended stand out."""
     words, given = view.words, view.assessment.waivers
     rows: list[Row] = [
         {
-            "check": view.named([one.check]) + _subject(getattr(one, "subject", "")),
+            "check": view.named([one.check]) + _subject(one.subject),
             "hosts": host_list(one.hosts, words, 12),
             "reason": clean(one.reason),
             "approved": clean(one.approved_by, 120),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import subprocess
 import zipfile
 from collections import Counter
 from datetime import datetime
@@ -18,7 +19,14 @@ import pytest
 from docx.oxml.ns import qn
 from test_documents import ENTRY, HOSTILE, TEXTS
 
-from maintenance.documents import assessment, assessment_changes, assessment_tables, remediation
+from maintenance.documents import (
+    assessment,
+    assessment_changes,
+    assessment_failing,
+    assessment_tables,
+    pdf,
+    remediation,
+)
 from maintenance.documents.assessed import CHAPTERS, View, chapter_of, count
 from maintenance.documents.inspection import TEMPLATES
 from maintenance.documents.make_assessment_templates import CHAPTERS as TITLES
@@ -137,17 +145,37 @@ def test_open_items_are_listed_to_be_worked_through(record, made):
 
 def test_every_result_that_is_no_pass_is_in_the_report_or_said_to_be_elsewhere(record):
     view = View(record)
-    failing = assessment_tables.failing(view)
-    shared, own = assessment_tables._split(view)
-    assert sum(map(len, shared)) + sum(map(len, own.values())) == len(view.not_well)
+    failing = assessment_failing.failing(view)
+    shared, own = assessment_failing.split(view)
+    assert sum(map(len, [*shared, *own])) == len(view.not_well)
     shown = len(failing["shared"].rows) + sum(len(host["rows"]) for host in failing["hosts"])
-    assert shown == len(shared) + sum(map(len, own.values())) and not failing["note"]
+    assert shown == len(shared) + len(own) and not failing["note"]
     assert sum(row["n"] for row in failing["counts"].rows) == len(view.not_well)
+
+
+def test_many_objects_of_one_check_are_one_row():
+    record = assessments.record(1)
+    first = View(record).not_well[0].finding
+    many = [first.model_copy(update={"subject": f"/srv/{number}"}) for number in range(40)]
+    found = assessment_failing.failing(View(record.model_copy(update={"evidence": {"db1": many}})))
+    (row,) = found["hosts"][0]["rows"]
+    assert row["title"].endswith("\n/srv/0、/srv/1、/srv/10、/srv/11 等 40 个")
+
+
+def test_where_there_is_no_room_the_gravest_stay():
+    record = assessments.record(1)
+    first = View(record).not_well[0].finding
+    light = [first.model_copy(update={"id": f"A-{number}", "severity": "advice"}) for number in range(200)]
+    grave = first.model_copy(update={"id": "Z-1", "severity": "critical"})
+    evidence = {"app1": light, "db1": [grave]}
+    found = assessment_failing.failing(View(record.model_copy(update={"evidence": evidence})))
+    assert [host["title"] for host in found["hosts"]] == ["app1", "db1"]
+    assert "另有 51 行" in found["note"]
 
 
 def test_a_row_says_who_can_mend_it_and_at_what_risk(record):
     view = View(record)
-    rows = [row for host in assessment_tables.failing(view)["hosts"] for row in host["rows"]]
+    rows = [row for host in assessment_failing.failing(view)["hosts"] for row in host["rows"]]
     assert rows and all(re.match(r"R[0-3] / [有无]", str(row["remedy"])) for row in rows)
     assert all(row["expected"] and row["actual"] and row["advice"] for row in rows)
 
@@ -155,7 +183,7 @@ def test_a_row_says_who_can_mend_it_and_at_what_risk(record):
 def test_fifty_hosts_stay_a_report_that_can_be_read(tmp_path):
     everywhere = [rule | {"id": rule["id"].replace("PG-", "LNX-T")} for rule in assessments.rules()[:60]]
     record = assessments.record(50, given=everywhere)
-    failing = assessment_tables.failing(View(record))
+    failing = assessment_failing.failing(View(record))
     assert len(failing["shared"].rows) <= 160
     assert sum(len(host["rows"]) for host in failing["hosts"]) <= 150
     document, book = write(record, tmp_path)
@@ -167,6 +195,16 @@ def test_an_expired_waiver_stands_first_and_red(record):
     table = assessment_tables.waivers(View(record))
     assert [row["colour"] for row in table.rows] == [RED, "auto"]
     assert "共 2 条，其中已过期 1 条" in table.sentence
+
+
+def test_the_pages_are_numbered_and_not_too_many(made, tmp_path):
+    document = tmp_path / made[0].name
+    document.write_bytes(made[0].read_bytes())
+    converted, why = pdf.convert(document, tmp_path)
+    assert converted is not None, f"{why} (make setup-pdf)"
+    told = subprocess.run(["pdfinfo", str(converted)], capture_output=True, text=True, check=True).stdout
+    assert int(re.search(r"Pages:\s+(\d+)", told)[1]) <= 40
+    assert re.search(r"附录\s*…?\d+", text_of(document)), "the contents of the Word file have their numbers"
 
 
 # Before and after.
