@@ -6,6 +6,7 @@ the language of the server's messages.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -68,7 +69,7 @@ def listening(connection: Connection) -> tuple[bool | None, str]:
 def tls_offer(address: str, port: int, timeout: int) -> dict[str, Any]:
     """What a server answers to who asks for TLS; raises OSError. A setting says what was wanted, this what is there.
 
-    The handshake is finished and nothing is said in it: so the server has nothing to complain about in its log.
+    The handshake is finished and taken leave of in order: so the server has nothing to complain about in its log.
     """
     with socket.create_connection((address, port), timeout) as plain:
         plain.sendall(struct.pack("!ii", 8, 80877103))
@@ -78,7 +79,10 @@ def tls_offer(address: str, port: int, timeout: int) -> dict[str, Any]:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE  # whether there is TLS, not whose; no secret follows
         with context.wrap_socket(plain) as client:
-            return {"offered": True, "protocol": client.version()}
+            offer = {"offered": True, "protocol": client.version()}
+            with contextlib.suppress(OSError):
+                client.unwrap()
+            return offer
 
 
 def ask(connection: Connection, database: str, questions: dict[str, str]) -> dict[str, Answer]:

@@ -108,7 +108,7 @@ ALTER ROLE zhang SET idle_session_timeout = '10min';
 GRANT CONNECT ON DATABASE hdis TO app; REVOKE CONNECT, TEMPORARY ON DATABASE hdis FROM PUBLIC;
 """
 # What a server without them still lacks.
-LEFT = {"PG-IA-04B", "PG-LF-01", "PG-BK-02", "PG-DC-01B"}
+LEFT = {"PG-IA-04B", "PG-LF-01", "PG-IP-03B", "PG-BK-02", "PG-DC-01B"}
 BROKEN = {
     *(
         "PG-CONF-01",

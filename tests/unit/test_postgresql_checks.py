@@ -113,6 +113,8 @@ def hardened() -> dict[str, Any]:
         data["files"]["rows"].append(
             own | {"use": "key", "path": "/k", "mode": "0640", "owner": "root", "group": "ssl-cert"}
         )
+    for row in data["server"]["rows"]:
+        row["version_num"] = 150020
     for row in data["database_rights"]["rows"]:
         row["public_rights"] = []
     for row in data["tls"]["rows"]:
@@ -260,6 +262,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "PG-AU-01": {"log": {"kind": "unknown"}},
     "PG-IP-04C": {"settings": setting("unix_socket_permissions", "511", mode="0777")},
     "PG-BK-02": {"replication": {"client": "10.0.0.6"}},
+    "PG-IP-03B": {"server": {"version_num": 150019}},
 }
 
 
@@ -302,7 +305,7 @@ def broken(check: str) -> dict[str, Any]:
 
 def merge(snapshot: dict[str, Any], rows: dict[str, dict[str, Any]]) -> None:
     for probe, row in rows.items():
-        (change if probe in ("settings", "log", "replication") else add)(snapshot, probe, row)
+        (change if probe in ("settings", "log", "replication", "server") else add)(snapshot, probe, row)
 
 
 def test_there_are_as_many_checks_as_were_promised():
@@ -375,6 +378,15 @@ def test_a_server_as_debian_installs_it_is_judged_honestly():
         check for check, verdict in verdicts.items() if verdict in ("fail", "partial")
     }
     assert "unknown" not in verdicts.values()
+
+
+def test_before_14_nobody_can_have_an_idle_limit():
+    snapshot = copy.deepcopy(GOOD)
+    for row in snapshot["data"]["settings"]["rows"]:
+        del row["settings"]["idle_session_timeout"]
+    snapshot["data"]["role_settings"]["rows"] = []
+    assert {finding["verdict"] for finding in judged(snapshot, "PG-LF-03A")} == {"fail"}
+    assert {finding["verdict"] for finding in judged(snapshot, "PG-LF-03B")} == {"pass"}
 
 
 def test_the_application_is_exempt_from_what_would_stop_it():
