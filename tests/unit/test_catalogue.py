@@ -98,3 +98,25 @@ def test_what_is_known_of_a_check_comes_from_its_file_and_from_the_remedies(tmp_
         ("LNX-A-02", "R3", "", True, True),
     ]
     assert not any(one.fixable for one in catalogue.checks(tmp_path, tmp_path / "none"))
+
+
+IDS = [rule["id"] for rule in RULES]
+UNITS = {rule["unit"] for rule in RULES}
+
+
+@pytest.mark.parametrize(
+    "item", [item for item in CATALOGUE.items if item.checks], ids=lambda item: item.unit
+)
+def test_checks_that_tell_of_another_item_too_exist(item):
+    for name in item.checks:
+        assert any(re.fullmatch(f"{name}[A-Z]?", known) for known in IDS), name
+
+
+@pytest.mark.parametrize("kind", ["automatic", "partly"])
+def test_what_a_program_judges_has_a_check(kind):
+    without = [
+        item.unit
+        for item in CATALOGUE.items
+        if item.kind == kind and item.unit not in UNITS and (kind == "automatic" or not item.checks)
+    ]
+    assert without == []
