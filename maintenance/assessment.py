@@ -109,7 +109,12 @@ def _item(item: Item, units: Mapping[str, str], case: Case) -> AssessmentItem:
     if item.kind in ("automatic", "partly") and not reason:  # a host not looked at is unknown, not absent
         objects |= {host: "unknown" for host in case.hosts if not case.evidence.get(host)}
     evidence = [assessment_evidence.find(wanted, case.shown, case.at) for wanted in item.evidence]
-    verdict = _verdict(item, fold(objects.values()) if objects else None, evidence)
+    judged = fold(objects.values()) if objects else None
+    if judged == "fail" and not any(
+        units.get(one.id) == item.unit for told in found.values() for one in told
+    ):
+        judged = "partial"  # checks of other units tell of a part of it only
+    verdict = _verdict(item, judged, evidence)
     by_check = _by_check(finding for findings in found.values() for finding in findings)
     wanted = _passed(verdict, item, by_check, case.language) + _wanted(verdict, item, case.language)
     if reason:  # what a program sees is not argued away; for that there are waivers

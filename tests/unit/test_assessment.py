@@ -155,6 +155,11 @@ def test_checks_of_other_units_tell_of_an_item_with_all_their_parts():
     assert (told.verdict, told.checks) == ("partial", ["LNX-IA-01A", "LNX-IA-01B"])
 
 
+def test_checks_of_other_units_alone_do_not_fail_an_item():
+    told = of(made({"db1": [("LNX-IA-01A", "fail")]}), "L3-CNS1-06")
+    assert (told.verdict, told.objects) == ("partial", {"db1": "fail"})
+
+
 def shown(kind: str, name: str, at: str = "2026-11-01T00:00:00Z") -> Shown:
     return Shown(kind, name, at, f"000003-close-{name}", f"{kind} {name}")
 
