@@ -31,9 +31,11 @@ def create(lab: Lab, name: str, base: Path) -> None:
     host.create(lab, name, base)
     # The host's key is kept outside: a disk that runs is not ours to read.
     (folder / "host_key.pub").write_text(host.authorize(lab, name) + "\n")
-    # Under another name first, so that a disk is either whole or absent.
+    # Under another name first, so that a disk is either whole or absent; and not longer than we live, or the
+    # next run would find the overlay busy.
     unfinished = folder / "unfinished.raw"
-    run(["mkfs.ext4", "-q", "-F", "-L", "root", "-d", lab.root(name), unfinished, DISK_SIZE])
+    mkfs = ["setpriv", "--pdeathsig", "KILL", "mkfs.ext4"]
+    run([*mkfs, "-q", "-F", "-L", "root", "-d", lab.root(name), unfinished, DISK_SIZE])
     run(["umount", lab.root(name)])
     for part in ("root", "upper", "work"):
         shutil.rmtree(folder / part)
@@ -70,7 +72,7 @@ def command(lab: Lab, name: str) -> list[str]:
         *("-drive", f"id=disk,if=none,file={disk(lab, name)},format=raw,cache=unsafe,discard=unmap"),
         *("-device", "virtio-blk-pci,drive=disk"),
         *("-netdev", f"tap,id=net,ifname={lab.tap(name)},script=no,downscript=no"),
-        *("-device", f"virtio-net-pci,netdev=net,mac={lab.mac(name)}"),
+        *("-device", f"virtio-net-pci,netdev=net,mac={lab.mac(name)},romfile="),
         *("-device", "virtio-rng-pci"),
         *(
             "-chardev",
