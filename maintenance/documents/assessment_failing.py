@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from maintenance.documents import results
 from maintenance.documents.assessed import COLOUR, View
 from maintenance.documents.clean import clean
 from maintenance.documents.followed import ALONE
-from maintenance.documents.judged import Judged, values
-from maintenance.documents.table import NONE, RED, SEVERITY_COLOUR, Row, Table, cut, host_list, natural
+from maintenance.documents.judged import Judged, colour, values
+from maintenance.documents.table import NONE, RED, Row, Table, cut, host_list, natural
 
 _SHARED = 160  # rows of what several hosts share
 _OWN = 150  # rows of what single hosts have for themselves
@@ -44,14 +45,18 @@ def failing(view: View) -> dict[str, Any]:
         "counts": _host_counts(view, hosts, own),
         "shared": _shared(view, shared),
         **_own(view, own),
+        "unknown": results.unknown(view.findings, words),
     }
 
 
 def split(view: View) -> tuple[list[Group], list[Group]]:
-    """Rows of what several hosts share word for word, and rows of one host each; the gravest first."""
+    """Rows of what several hosts share word for word, and rows of one host each; the gravest first. What is unknown is
+    in neither."""
     groups: dict[tuple[str, ...], Group] = {}
     for one in view.not_well:
         finding = one.finding
+        if finding.verdict == "unknown":
+            continue
         key = (finding.id, finding.verdict, _subject(one), finding.actual, finding.expected)
         groups.setdefault(key, []).append(one)
     shared = [group for group in groups.values() if len(_hosts(group)) > 1]
@@ -138,10 +143,8 @@ def _row(view: View, group: Group) -> Row:
         "hosts": words("all_hosts", n=len(hosts)) if everywhere else host_list(hosts, words, _HOSTS),
         "expected": clean(finding.expected, 160) or "—",
         "actual": clean(values(group, words), 300),
-        "verdict": words(finding.verdict),
-        "colour": COLOUR[finding.verdict],
-        "severity": words(finding.severity),
-        "severity_colour": SEVERITY_COLOUR[finding.severity] if first.acts else NONE,
+        "verdict": f"{words(finding.verdict)}\n{words(finding.severity)}",
+        "colour": colour(first) if first.acts else COLOUR[finding.verdict],
         "advice": clean(finding.advice, 300) or "—",
         "remedy": f"{info.risk} / {words('fixable' if info.fixable else 'not_fixable')}{after}",
     }

@@ -106,15 +106,16 @@ _WORDS: dict[str, tuple[str, str]] = {
     # failing checks
     "failing_sentence": (
         "共 {n} 处检查结果不为符合（不符合 {fail}、部分符合 {partial}、已豁免 {waived}、未知 {unknown}），"
-        "涉及 {hosts} 台主机。在多台主机上结果相同的检查合并列于 5.2，其余逐台列于 5.3。",
+        "涉及 {hosts} 台主机。在多台主机上结果相同的合并列于 5.2，其余逐台列于 5.3，未知的按原因列于 5.4。",
         "{n} results are no pass (fail {fail}, partial {partial}, waived {waived}, unknown {unknown}) on {hosts} hosts. "
-        "Checks with one result on several hosts stand together in 5.2, the others host by host in 5.3.",
+        "Alike on several hosts: together in 5.2; the others host by host in 5.3; what is unknown by reason in 5.4.",
     ),
     "failing_none": (
         "所有检查结果均为符合或不适用。",
         "Every check passed or does not apply.",
     ),
     "no_findings": ("本次没有取得任何检查结果。", "No check could be judged."),
+    "unknown_none": ("没有未知的检查。", "Every check could be judged."),
     "shared_none": ("没有在多台主机上结果相同的检查。", "No check has one result on several hosts."),
     "own_none": ("没有只在个别主机上出现的结果。", "No result is of a single host."),
     "host_counts": (

@@ -22,7 +22,8 @@ CHAPTERS = (
     ("9  签字确认", "9  Signatures"),
     ("附录", "Appendix"),
 )
-_FAILING_END = """        4.4 | 整改建议 | Advice | advice
+_FAILING_END = """        1.5 | 结论 / 级别 | Verdict / grade | verdict | colour, centre
+        7.2 | 整改建议 | Advice | advice
         1.7 | 操作风险 / 自动整改 | Risk / harden | remedy | centre
 """
 
@@ -327,25 +328,32 @@ def _failing(page: Page) -> None:
     page.table("r in host.rows", _FAILING_OWN + _FAILING_END, "Dense")
     page.tag("endfor")
     page.when("failing.note", "{{ failing.note }}", "Note")
+    page.heading(t("5.4  未知的检查，按原因", "5.4  What could not be obtained, by reason"), 2)
+    page.rows_or_note(
+        "failing.unknown",
+        """
+        4.0 | 主机 / 对象 | Where | where
+        6.3 | 原因 | Reason | why
+        9.0 | 检查项 | Checks | title
+        6.0 | 检查编号 | Check | rules
+        """,
+        "Dense",
+    )
     page.tag("endif")
 
 
 _FAILING_SHARED = """
-        2.2 | 检查 / 条款 | Check / clause | id
-        4.0 | 检查项 / 对象 | What is checked | title
-        2.9 | 主机 | Hosts | hosts
-        3.1 | 要求 | Expected | expected
-        4.2 | 实测 | Measured | actual
-        1.4 | 结论 | Verdict | verdict | colour, centre
-        1.4 | 级别 | Grade | severity | severity_colour, centre
+        2.1 | 检查 / 条款 | Check / clause | id
+        3.7 | 检查项 / 对象 | What is checked | title
+        2.3 | 主机 | Hosts | hosts
+        2.8 | 要求 | Expected | expected
+        4.0 | 实测 | Measured | actual
 """
 _FAILING_OWN = """
-        2.2 | 检查 / 条款 | Check / clause | id
-        4.6 | 检查项 / 对象 | What is checked | title
-        4.1 | 要求 | Expected | expected
+        2.1 | 检查 / 条款 | Check / clause | id
+        4.1 | 检查项 / 对象 | What is checked | title
+        3.1 | 要求 | Expected | expected
         5.5 | 实测 | Measured | actual
-        1.4 | 结论 | Verdict | verdict | colour, centre
-        1.4 | 级别 | Grade | severity | severity_colour, centre
 """
 
 
