@@ -16,7 +16,7 @@ Judge: Any = action_loader.get("judge", class_only=True)
 from ansible.module_utils import judgement_rules
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-TOPICS = REPOSITORY / "roles" / "harden" / "vars" / "topics"
+TOPICS = REPOSITORY / "roles" / "harden" / "files" / "topics"
 RISKS = ("R0", "R1", "R2", "R3")
 
 
@@ -86,7 +86,8 @@ class ActionModule(Judge):  # type: ignore[misc]
         topics = {remedy["topic"] for _check, remedy in remedies}
         for name in names:
             known = any(
-                fnmatch.fnmatchcase(check, name) or fnmatch.fnmatchcase(name, check) for check, _remedy in remedies
+                fnmatch.fnmatchcase(check, name) or fnmatch.fnmatchcase(name, check)
+                for check, _remedy in remedies
             )
             if name not in topics and not known:
                 raise AnsibleActionFail(

@@ -8,7 +8,7 @@ module: harden_plan
 short_description: From a judged host to the resources that mend it
 description:
   - Judges as the module M(judge) does, and looks up the remedies of the checks that fail
-    (C(roles/harden/vars/topics/*.yml)).
+    (C(roles/harden/files/topics/*.yml)).
   - Runs on the controller. It touches neither the host nor the network, and changes nothing.
   - What passes is left as it is, also where a site's own setting differs from the remedy.
 author:

@@ -70,7 +70,7 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.desired_state import run
+from ansible.module_utils.resource import run
 
 AS_POSTGRES = ["runuser", "-u", "postgres", "--"]
 
@@ -132,7 +132,16 @@ def open_sessions(asked: Any) -> Tuple[Optional[int], str]:
             "nobody can tell whether dialysis goes on: set harden_sessions (host, port, database, query) in the "
             "site's inventory"
         )
-    query = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-p", str(asked.get("port", 5432)), "-d", asked["database"]]
+    query = [
+        "psql",
+        "-XqAt",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-p",
+        str(asked.get("port", 5432)),
+        "-d",
+        asked["database"],
+    ]
     done = run([*AS_POSTGRES, *query, "-c", asked["query"]])
     text = done.stdout.strip()
     if done.returncode != 0 or not text.isdecimal():

@@ -40,7 +40,8 @@ options:
     default: false
   proofs:
     description:
-      - Commands of O(state=confirmed), each a list of arguments, that must succeed first, as a real session of the service.
+      - Commands of O(state=confirmed), each a list of arguments, that must succeed first, as a real session of the
+        service.
     type: list
     elements: list
     default: []
@@ -127,7 +128,11 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "default": ""},
-            "state": {"type": "str", "choices": ["confirmed", "reverted", "undone", "read"], "default": "read"},
+            "state": {
+                "type": "str",
+                "choices": ["confirmed", "reverted", "undone", "read"],
+                "default": "read",
+            },
             "restore_point": {"type": "str", "default": ""},
             "seconds": {"type": "int", "default": 180},
             "force": {"type": "bool", "default": False},
@@ -147,7 +152,9 @@ def points() -> List[Dict[str, Any]]:
     """What the host keeps, oldest first."""
     if not os.path.isdir(FOLDER):
         return []
-    found = [Point(name) for name in sorted(os.listdir(FOLDER)) if not name.startswith(".") and name != "armed"]
+    found = [
+        Point(name) for name in sorted(os.listdir(FOLDER)) if not name.startswith(".") and name != "armed"
+    ]
     metas = [point.meta for point in found if point.exists]
     return sorted(metas, key=lambda meta: float(meta["taken"]))
 
@@ -187,7 +194,9 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
     """Back to what was before a confirmed change."""
     name, force = module.params["name"], module.params["force"]
     if name == "latest":
-        confirmed = [meta["name"] for meta in points() if meta["state"] == "confirmed" and not meta.get("undone")]
+        confirmed = [
+            meta["name"] for meta in points() if meta["state"] == "confirmed" and not meta.get("undone")
+        ]
         if not confirmed:
             raise RestoreError("this host keeps no confirmed restore point: there is nothing to undo")
         name = confirmed[-1]
@@ -199,12 +208,17 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
     if digests["before"] != digests["now"]:
         answer["changed"] = True
         answer["diff"] = [
-            {"before_header": path, "after_header": path, "before": "changed", "after": "as it was"} for path in changed
+            {"before_header": path, "after_header": path, "before": "changed", "after": "as it was"}
+            for path in changed
         ]
     if answer["changed"] and not module.check_mode:
         own = module.params["restore_point"]
         with locked():
-            swapped = {"undo": meta["plan"].get("redo", []), "redo": meta["plan"].get("undo", []), "undoes": name}
+            swapped = {
+                "undo": meta["plan"].get("redo", []),
+                "redo": meta["plan"].get("undo", []),
+                "undoes": name,
+            }
             back = take(own, {**meta["plan"], **swapped})
             arm(back, module.params["seconds"])
         try:
@@ -218,7 +232,9 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
         digests = state_digest(point)
     answer["left"] = differences(point.read("before.json"), point.capture())[:50]
     answer.update(
-        digest_before=digests["before"], digest_now=digests["now"], identical=digests["before"] == digests["now"]
+        digest_before=digests["before"],
+        digest_now=digests["now"],
+        identical=digests["before"] == digests["now"],
     )
     return answer
 

@@ -15,7 +15,7 @@ from maintenance.errors import MaintenanceError
 from maintenance.record import CheckInfo, Strict
 
 FOLDER = runbook.REPOSITORY / "roles" / "baseline" / "vars"
-REMEDIES = runbook.REPOSITORY / "roles" / "harden" / "vars" / "topics"
+REMEDIES = runbook.REPOSITORY / "roles" / "harden" / "files" / "topics"
 Kind = Literal["automatic", "partly", "evidence", "manual", "not_applicable"]
 Unit = Annotated[str, Field(pattern=r"^L3-[A-Z]{3}1-\d\d$")]
 Days = Annotated[int, Field(ge=1)]

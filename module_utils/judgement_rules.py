@@ -18,7 +18,9 @@ from ansible.module_utils.judgement_sandbox import Expression
 Compiler = Callable[[str], Expression]
 SCHEMA = "inspection-rules/1"
 CHECKS_SCHEMA = "baseline-checks/1"  # the same, each rule one check of a unit of GB/T 28448
-RISKS = frozenset(["R0", "R1", "R2", "R3"])  # of its remedy: none, new sessions, a restart, may cut off access
+RISKS = frozenset(
+    ["R0", "R1", "R2", "R3"]
+)  # of its remedy: none, new sessions, a restart, may cut off access
 AREAS = frozenset(
     ["system", "storage", "network", "services", "jobs", "security", "database", "backup", "time"]
 )
@@ -65,7 +67,9 @@ class Rule:
     partial: Expression | None = None
     otherwise: dict[str, str] = field(default_factory=dict)  # why it does not apply, where `applies` is false
     risk: str = ""  # of a check: what its remedy may do, one of RISKS
-    danger: str = ""  # of a check: the code of the grave danger that its failure is a candidate of, A-01 … A-32
+    danger: str = (
+        ""  # of a check: the code of the grave danger that its failure is a candidate of, A-01 … A-32
+    )
     reboot: bool = False  # of a check: its remedy takes effect after the next start only
 
 

@@ -26,7 +26,7 @@ import struct
 import subprocess
 import sys
 import time
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 FOLDER = "/var/lib/maintenance/restore_points"
 UNITS = "/usr/local/lib/systemd/system"  # searched by systemd, survives a reboot, and is no part of /etc
@@ -136,7 +136,9 @@ def _keep(path: str, content: bytes) -> None:
 def write_file(path: str, content: bytes, mode: int, uid: int = 0, gid: int = 0) -> None:
     """Write a whole file or nothing, on the disk when this returns."""
     temporary = f"{path}.maintenance-{os.getpid()}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+    )
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -332,10 +334,10 @@ def armed_point(folder: str = FOLDER) -> Optional[Point]:
 def take(name: str, plan: Mapping[str, Any], folder: str = FOLDER) -> Point:
     """Keep everything that the way back needs; nothing is changed or armed yet.
 
-    plan: {"paths": other paths than /etc, "rights": paths whose mode and owner alone change, "units": units whose state changes, "sysctls": keys, "firewall": bool,
-    "commands": argument lists that bring restored files into force, "undo" and "redo": what takes back, and makes again, what
-    stands in no file, as the roles of a database: {"run": argument list, "unless": argument list that says `t` where there
-    is nothing to do, or none}}.
+    plan: {"paths": other paths than /etc, "rights": paths whose mode and owner alone change, "units": units whose state
+    changes, "sysctls": keys, "firewall": bool, "commands": argument lists that bring restored files into force, "undo"
+    and "redo": what takes back, and makes again, what stands in no file, as the roles of a database: {"run": argument
+    list, "unless": argument list that says `t` where there is nothing to do, or none}}.
     """
     waiting = armed_point(folder)
     if waiting is not None:
@@ -362,13 +364,17 @@ def take(name: str, plan: Mapping[str, Any], folder: str = FOLDER) -> Point:
 def _need_room(folder: str) -> None:
     room = os.statvfs(folder)
     if room.f_bavail * room.f_frsize < 4 * RESERVE_BYTES:
-        raise RestoreError(f"{folder} has less than {4 * RESERVE_BYTES >> 20} MB free: no way back could be kept")
+        raise RestoreError(
+            f"{folder} has less than {4 * RESERVE_BYTES >> 20} MB free: no way back could be kept"
+        )
 
 
 def running(plan: Mapping[str, Any]) -> Dict[str, Any]:
     """What is in force and stands in no file: states of units, kernel parameters, rules of the firewall."""
     return {
-        "units": {unit: _run(["systemctl", "is-active", unit]).stdout.strip() for unit in plan.get("units", [])},
+        "units": {
+            unit: _run(["systemctl", "is-active", unit]).stdout.strip() for unit in plan.get("units", [])
+        },
         "sysctls": {key: read_sysctl(key) for key in plan.get("sysctls", [])},
         "firewall": _run(["nft", "list", "ruleset"]).stdout if plan.get("firewall") else None,
     }
@@ -398,7 +404,8 @@ def arm(point: Point, seconds: int) -> None:
     """From now on the host goes back by itself: after so many seconds, or at its next start."""
     program = f"/usr/bin/python3 -I -S {point.path}/revert.py"
     # What a start needs first; a revert before them finds every service with its old files.
-    early = "DefaultDependencies=no\nAfter=local-fs.target\nBefore=sysinit.target shutdown.target\nConflicts=shutdown.target\n"
+    early = "DefaultDependencies=no\nAfter=local-fs.target\nBefore=sysinit.target shutdown.target\n"
+    early += "Conflicts=shutdown.target\n"
     late = f"After=postgresql.service multi-user.target\nConditionPathExists={point.folder}/armed\n"
     units = {
         f"{UNIT}.timer": f"[Unit]\nDescription=Take an unconfirmed change back\n[Timer]\nOnActiveSec={seconds}s\n"
@@ -443,11 +450,15 @@ def confirm(point: Point, proofs: Sequence[Sequence[str]] = ()) -> Dict[str, Any
         return meta
     waiting = armed_point(point.folder)
     if meta["state"] != "armed" or waiting is None or waiting.name != point.name:
-        raise RestoreError(f"restore point {point.name} is {meta['state']}: its change was taken back, nothing is confirmed")
+        raise RestoreError(
+            f"restore point {point.name} is {meta['state']}: its change was taken back, nothing is confirmed"
+        )
     for proof in proofs:
         done = _run(proof)
         if done.returncode != 0:
-            raise RestoreError(f"proof failed: {' '.join(proof)}: {done.stdout.strip()[-300:] or done.returncode}")
+            raise RestoreError(
+                f"proof failed: {' '.join(proof)}: {done.stdout.strip()[-300:] or done.returncode}"
+            )
     point.write("after.json", point.capture(keep=True))
     point.write("running_after.json", running(meta["plan"]))
     point.note(state="confirmed", confirmed=time.time())
@@ -470,7 +481,9 @@ def revert(point: Point, booting: bool = False) -> Dict[str, Any]:
         return point.meta  # armed still: the late unit does it all again, with the services running
     now = point.capture()
     left = [path for path in differences(before, now) if path in now or not path.startswith("rights:")]
-    point.note(state="failed" if left else "reverted", reverted=time.time(), restored=len(paths), left=left[:50])
+    point.note(
+        state="failed" if left else "reverted", reverted=time.time(), restored=len(paths), left=left[:50]
+    )
     if left:
         raise RestoreError(f"restored, but not the same as before: {', '.join(left[:5])}")
     if point.meta["plan"].get("undoes"):  # an undo that nobody confirmed: its change stands again
@@ -500,7 +513,9 @@ def undo(point: Point, force: bool = False) -> List[str]:
     return paths
 
 
-def _go_back(point: Point, before: Manifest, was: Dict[str, Any], paths: Sequence[str], booting: bool) -> None:
+def _go_back(
+    point: Point, before: Manifest, was: Dict[str, Any], paths: Sequence[str], booting: bool
+) -> None:
     restore(before, paths, point.blobs)
     os.sync()
     plan = point.meta["plan"]
@@ -537,7 +552,12 @@ def state_digest(point: Point) -> Dict[str, str]:
 
 def _run(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess[str]":
     """A command whose failure must not keep the rest from being restored."""
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "SYSTEMD_PAGER": "", "HOME": "/root"}
+    environment = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "LC_ALL": "C",
+        "SYSTEMD_PAGER": "",
+        "HOME": "/root",
+    }
     try:
         return subprocess.run(
             list(command),

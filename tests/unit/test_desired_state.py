@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import desired_state
-from ansible.module_utils.desired_state import HEADER, with_settings
+from ansible.module_utils.resource import HEADER
+from ansible.module_utils.resource_files import with_settings
 
 LOGIN_DEFS = "# PASS_MAX_DAYS 1\nPASS_MAX_DAYS\t99999\nUMASK 022 # usual\n"
 

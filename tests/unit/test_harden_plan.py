@@ -15,7 +15,10 @@ ROOT = Path(__file__).parent.parent.parent
 action_loader.add_directory(str(ROOT / "action_plugins"))
 plan = action_loader.get("harden_plan", class_only=True)
 MODULE = __import__(plan.__module__, fromlist=["Choice"])
-TOPICS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "roles/harden/vars/topics").glob("*.yml"))}
+TOPICS = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in sorted((ROOT / "roles/harden/files/topics").glob("*.yml"))
+}
 CHECKS = {
     rule.id: rule
     for name in ("linux_checks", "postgresql_checks")
@@ -46,7 +49,9 @@ def test_a_remedy_is_for_checks_that_there_are_and_of_a_kind_that_there_is(
         whole = {**TOPICS[topic].get("common", {}), **resource}
         assert whole["kind"] in desired_state.KINDS
         # A value such as `no` or 022 must reach the host as it is written.
-        assert not [key for key, value in whole.items() if isinstance(value, bool) and key in ("value", "key")]
+        assert not [
+            key for key, value in whole.items() if isinstance(value, bool) and key in ("value", "key")
+        ]
 
 
 def test_no_check_has_two_remedies() -> None:
@@ -93,7 +98,9 @@ def test_usual_names_go_into_a_statement(subject: str) -> None:
     assert MODULE.unsayable({"resources": [{"kind": "statement"}]}, subject) == ""
 
 
-@pytest.mark.parametrize("subject", ["5432 a'; drop role b; --", '5432 x"y', "5432 a b", "5432 患者", "x", "5432/a\nb"])
+@pytest.mark.parametrize(
+    "subject", ["5432 a'; drop role b; --", '5432 x"y', "5432 a b", "5432 患者", "x", "5432/a\nb"]
+)
 def test_a_name_that_could_end_a_statement_is_never_put_into_one(subject: str) -> None:
     assert "by hand" in MODULE.unsayable({"resources": [{"kind": "statement"}]}, subject)
     assert MODULE.unsayable({"resources": [{"kind": "mode"}]}, subject) == ""

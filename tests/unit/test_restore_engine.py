@@ -190,7 +190,7 @@ def test_a_name_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> No
 
 def test_only_what_is_armed_can_be_confirmed(tmp_path: Path) -> None:
     point = engine.Point("one", str(tmp_path))
-    os.makedirs(point.blobs)
+    Path(point.blobs).mkdir(parents=True)
     for state in ("taken", "reverted", "failed"):
         point.write("meta.json", {"name": "one", "state": state, "plan": {}, "taken": 1.0})
         with pytest.raises(engine.RestoreError, match="nothing is confirmed"):

@@ -31,12 +31,13 @@ for folder, _, names in os.walk('/etc'):
             print(path, name, os.getxattr(path, name, follow_symlinks=False).hex())"
 systemctl list-unit-files --no-legend --no-pager --plain | grep -v ' transient ' | sort
 systemctl list-units --all --plain --no-legend --no-pager --type=service,timer,socket,mount \
-  | grep -Ev 'user@|user-|session|run-|systemd-(timedated|hostnamed|localed)|dialysis-(interface|backup)|maintenance-revert' \
+  | grep -Ev 'user@|user-|session|run-|systemd-(timedated|hostnamed|localed)|dialysis-(interface|backup)' \
+  | grep -v maintenance-revert \
   | grep -Ev 'logrotate|apt-daily|dpkg-db|e2scrub|fstrim|man-db|systemd-tmpfiles' | awk '{print $1, $2, $3}' | sort
 sysctl -a 2>/dev/null | grep -E '^(net\.ipv[46]\.(conf\.(all|default)|tcp_syn|icmp)|kernel\.|fs\.(protected|suid))' \
   | grep -Ev 'random|pty|ns_last_pid|sched|tainted'
 nft list ruleset
-find /var/log /home /root -maxdepth 1 -printf '%p %m %u %g\n' | sort
+find /var/log /home /root -maxdepth 1 -not -path /var/log/sudo.log -printf '%p %m %u %g\n' | sort
 """
 SETTINGS = "select name, setting from pg_settings where source not in ('session', 'client') order by 1"
 
@@ -77,14 +78,23 @@ def state_of(root: Callable[[str, str], str], host: str) -> list[str]:
     """Everything that an undo must bring back."""
     lines = root(host, STATE).splitlines()
     if host == "db1":
-        lines += root(host, "runuser -u postgres -- pg_dumpall --globals-only --no-role-passwords | grep -v restrict").splitlines()
+        lines += root(
+            host, "runuser -u postgres -- pg_dumpall --globals-only --no-role-passwords | grep -v restrict"
+        ).splitlines()
         lines += root(host, f'runuser -u postgres -- psql -XqAt -c "{SETTINGS}"').splitlines()
     return lines
 
 
-def start_drill(site: str, host: str, name: str, resources: list[dict[str, Any]], **more: Any) -> subprocess.Popen[str]:
+def start_drill(
+    site: str, host: str, name: str, resources: list[dict[str, Any]], **more: Any
+) -> subprocess.Popen[str]:
     """The drill's playbook, begun. A restore point's name is never used twice."""
-    given = {"drill_host": host, "drill_name": f"{name}-{secrets.token_hex(4)}", "drill_resources": resources, **more}
+    given = {
+        "drill_host": host,
+        "drill_name": f"{name}-{secrets.token_hex(4)}",
+        "drill_resources": resources,
+        **more,
+    }
     return subprocess.Popen(
         [
             "ansible-playbook",
@@ -98,7 +108,11 @@ def start_drill(site: str, host: str, name: str, resources: list[dict[str, Any]]
         stderr=subprocess.STDOUT,
         text=True,
         cwd=REPOSITORY,
-        env={**environment(), "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.minimal"},
+        env={
+            **environment(),
+            "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+            "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.minimal",
+        },
     )
 
 

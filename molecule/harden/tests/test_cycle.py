@@ -38,7 +38,9 @@ class Cycle:
 
 
 @pytest.fixture(scope="session")
-def cycle(lab: Lab, run: Callable[..., Done], root: Callable[[str, str], str], tmp_path_factory: Any) -> Cycle:
+def cycle(
+    lab: Lab, run: Callable[..., Done], root: Callable[[str, str], str], tmp_path_factory: Any
+) -> Cycle:
     """One round, with the reference system booking sessions through all of it."""
     before = {host: state_of(root, host) for host in HOSTS}
     assessed = run("check_baseline")
@@ -125,8 +127,8 @@ def test_the_engineer_still_comes_in(cycle: Cycle, lab: Lab) -> None:
 
 RUNNING = """
 cd /; runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1 dialysis <<'END'
-update dialysis.sessions set state = '{}', started_at = {} where session_id = (select max(session_id) from dialysis.sessions
-  where state = '{}' and ended_at is null)
+update dialysis.sessions set state = '{}', started_at = {} where session_id =
+  (select max(session_id) from dialysis.sessions where state = '{}' and ended_at is null)
 END
 """
 

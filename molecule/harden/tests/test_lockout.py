@@ -16,7 +16,16 @@ from lab.plan import Lab
 
 SSHD = "/etc/ssh/sshd_config.d/00-drill.conf"
 RELOAD = [["systemctl", "reload", "ssh.service"]]
-REFUSES_ALL = [{"kind": "setting", "path": SSHD, "key": "DenyUsers", "value": "*", "check": ["sshd", "-t"], "then": RELOAD}]
+REFUSES_ALL = [
+    {
+        "kind": "setting",
+        "path": SSHD,
+        "key": "DenyUsers",
+        "value": "*",
+        "check": ["sshd", "-t"],
+        "then": RELOAD,
+    }
+]
 WRONG_PAM = [
     {
         "kind": "command",
@@ -52,7 +61,9 @@ def back(lab: Lab, host: str, root: Callable[[str, str], str], before: list[str]
     """A working login, and exactly the state before."""
     wait_until(f"a login on {host}", IN_TIME, lambda: comes_in(lab, host))
     nothing_waits = "test ! -e /var/lib/maintenance/restore_points/armed"
-    wait_until("the old state", IN_TIME, lambda: root(host, nothing_waits + " && echo yes || echo no") == "yes\n")
+    wait_until(
+        "the old state", IN_TIME, lambda: root(host, nothing_waits + " && echo yes || echo no") == "yes\n"
+    )
     assert set(state_of(root, host)) ^ set(before) == set()
 
 
@@ -126,7 +137,12 @@ def test_a_full_disk_does_not_stop_the_way_back(site: str, lab: Lab, root: Calla
     folder = "/var/lib/maintenance"
     root("app1", f"mkdir -p {folder} && mount -t tmpfs -o size=64m,mode=0700 tmpfs {folder}")
     fill = f"dd if=/dev/zero of={folder}/fill bs=1M; ! echo more > {folder}/more"
-    fills = {"kind": "command", "name": "full", "unless": ["test", "-e", f"{folder}/fill"], "argv": ["sh", "-c", fill]}
+    fills = {
+        "kind": "command",
+        "name": "full",
+        "unless": ["test", "-e", f"{folder}/fill"],
+        "argv": ["sh", "-c", fill],
+    }
     try:
         drill = start_drill(site, "app1", "drill-full", [fills, *REFUSES_ALL], drill_confirms=False)
         out, _ = drill.communicate(timeout=180)
@@ -140,7 +156,9 @@ def test_a_full_disk_does_not_stop_the_way_back(site: str, lab: Lab, root: Calla
     back(lab, "app1", root, before)
 
 
-def test_a_change_that_fails_is_taken_back_at_once(site: str, lab: Lab, root: Callable[[str, str], str]) -> None:
+def test_a_change_that_fails_is_taken_back_at_once(
+    site: str, lab: Lab, root: Callable[[str, str], str]
+) -> None:
     before = state_of(root, "app1")
     bad = [{**REFUSES_ALL[0], "key": "NoSuchOption", "value": "x"}]
     drill = start_drill(site, "app1", "drill-invalid", bad)

@@ -25,7 +25,16 @@ REFUSES_ALL = [
     {"kind": "sysctl", "key": "kernel.sysrq", "value": "1"},
 ]
 IN_TIME = 120  # a machine under software emulation starts in half a minute
-ONLY = ("--set", "harden_sessions=none", "--set", "harden_backup_hours=0", "--reason", "a new server", "--limit", "vm1")
+ONLY = (
+    "--set",
+    "harden_sessions=none",
+    "--set",
+    "harden_backup_hours=0",
+    "--reason",
+    "a new server",
+    "--limit",
+    "vm1",
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +71,16 @@ def test_a_machine_that_starts_again_in_mid_change_has_its_old_state(
     before = kernel_state(root)
     started = builder.boot_id(lab, "vm1")
     # The host itself starts anew while its change waits for the confirmation.
-    starts = {"kind": "command", "name": "restart", "unless": ["false"], "argv": ["systemctl", "--no-block", "reboot"]}
+    starts = {
+        "kind": "command",
+        "name": "restart",
+        "unless": ["false"],
+        "argv": ["systemctl", "--no-block", "reboot"],
+    }
     resources = [*REFUSES_ALL, *([starts] if end == "reboot" else [])]
-    drill = start_drill(machine, "vm1", "drill-boot", resources, drill_confirms=False, harden_confirm_seconds=900)
+    drill = start_drill(
+        machine, "vm1", "drill-boot", resources, drill_confirms=False, harden_confirm_seconds=900
+    )
     out, _ = drill.communicate(timeout=180)
     if end == "reboot":
         builder.wait_rebooted(lab, "vm1", started)
@@ -85,7 +101,9 @@ def test_audit_rules_and_kernel_parameters_are_in_force_and_go_back_exactly(
     ledger = tmp_path_factory.mktemp("vm") / "ledger"
 
     def run(book: str, *more: object) -> Done:
-        return call("run", book, "--site", machine, "--ledger", ledger, "--json", "--lang", "en", "--quiet", *more)
+        return call(
+            "run", book, "--site", machine, "--ledger", ledger, "--json", "--lang", "en", "--quiet", *more
+        )
 
     before = kernel_state(root)
     assert "No rules" in before
@@ -94,7 +112,10 @@ def test_audit_rules_and_kernel_parameters_are_in_force_and_go_back_exactly(
     rules = root("vm1", "auditctl -l")
     assert "-w /etc/shadow -p wa -k identity" in rules
     assert "key=perm_mod" in rules
-    assert root("vm1", "sysctl -n kernel.dmesg_restrict kernel.kptr_restrict").split() in (["1", "1"], ["1", "2"])
+    assert root("vm1", "sysctl -n kernel.dmesg_restrict kernel.kptr_restrict").split() in (
+        ["1", "1"],
+        ["1", "2"],
+    )
     judged = {item.id: item.verdict for item in hardened.record.evidence["vm1"]}
     assert judged["LNX-AU-04"] == "pass"
     again = run("harden", *ONLY)

@@ -1,0 +1,84 @@
+"""What every kind of resource shares: how it differs, how a command is run, why one is not possible."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from ansible.module_utils.restore_engine import RestoreError
+
+HEADER = "# Kept by the maintenance runbook harden; taken back by undo_hardening.\n"
+
+_SECONDS = 120
+_ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C",
+    "HOME": "/root",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "SYSTEMD_PAGER": "",
+}
+
+
+class Difference(NamedTuple):
+    """What one resource is, what it is to be, and how it is made so."""
+
+    subject: str
+    before: str
+    after: str
+    apply: Callable[[], None]
+    paths: Tuple[str, ...] = ()  # outside of /etc, that the change touches
+    rights: Tuple[str, ...] = ()  # outside of /etc, whose mode and owner alone it touches
+    units: Tuple[str, ...] = ()
+    sysctls: Tuple[str, ...] = ()
+    firewall: bool = False
+    then: Tuple[
+        Tuple[str, ...], ...
+    ] = ()  # commands that bring it into force, each run once after all changes
+    undo: Tuple[Dict[str, Any], ...] = ()  # takes back what stands in no file: {run, unless}
+    redo: Tuple[Dict[str, Any], ...] = ()  # and makes it again, should the undo not be confirmed
+    check: Tuple[str, ...] = ()  # a command that must accept the result before it is brought into force
+
+
+class NotPossibleError(Exception):
+    """A resource that this host cannot be given, and why; the others are."""
+
+
+def run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    """A command in a clean environment, its output and errors as one text."""
+    try:
+        return subprocess.run(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+            timeout=_SECONDS,
+            env=_ENVIRONMENT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(list(command), 127, str(error), "")
+
+
+def must(command: Sequence[str]) -> str:
+    """The same; raises RestoreError with what it said."""
+    done = run(command)
+    if done.returncode != 0:
+        raise RestoreError(f"{' '.join(command)}: {done.stdout.strip()[-300:] or done.returncode}")
+    return done.stdout
+
+
+def then_of(resource: Mapping[str, Any]) -> Tuple[Tuple[str, ...], ...]:
+    return tuple(tuple(command) for command in resource.get("then", []))
+
+
+def read_text(path: str) -> Optional[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def outside(*paths: str) -> Tuple[str, ...]:
+    return tuple(path for path in paths if not path.startswith("/etc/"))
