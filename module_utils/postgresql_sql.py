@@ -96,7 +96,7 @@ def cluster_queries(version: int) -> dict[str, str]:
         "receiver": _receiver(),
         "roles": _roles(),
         "role_passwords": _role_passwords(),
-        "hba": _hba(),
+        "hba": _hba(version),
         "prepared": _prepared(),
         "tablespaces": _tablespaces(),
         "autovacuum": _autovacuum(),
@@ -317,14 +317,24 @@ FROM pg_authid WHERE rolname !~ '^pg_'
 """
 
 
-def _hba() -> str:
-    """Options by name only, because they may hold the password of a directory; a broken line is not repeated."""
+def _hba(version: int) -> str:
+    """Options by name only, because they may hold the password of a directory; a broken line is not repeated.
+
+    From 16 on a file may include others: then a line's number says nothing without its file, and nothing of its order.
+    """
+    place = "line_number AS rule, 'pg_hba.conf' AS file"
+    if version >= 160000:
+        place = (
+            "rule_number AS rule, "
+            "CASE file_name WHEN current_setting('hba_file') THEN 'pg_hba.conf' ELSE file_name END AS file"
+        )
     return f"""
-SELECT line_number AS line, type, database AS databases, user_name AS roles, address, netmask, auth_method AS method,
+SELECT line_number AS line, {place}, type, database AS databases, user_name AS roles, address, netmask,
+  auth_method AS method,
   (SELECT coalesce(json_agg(split_part(o, '=', 1)), '[]') FROM unnest(options) o) AS options,
   (SELECT max(split_part(o, '=', 2)) FROM unnest(options) o
     WHERE o IN ('clientcert=verify-full', 'clientcert=verify-ca')) AS client_certificate, error IS NOT NULL AS broken
-FROM pg_hba_file_rules ORDER BY line_number LIMIT {LISTED + 1}
+FROM pg_hba_file_rules ORDER BY {"rule_number, " if version >= 160000 else ""}line_number LIMIT {LISTED + 1}
 """
 
 

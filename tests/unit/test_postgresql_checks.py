@@ -63,8 +63,16 @@ ROLE |= {
     "valid_until": None,
     "member_of": [],
 }
-RULE = {"databases": ["all"], "roles": ["all"], "address": "10.0.0.0", "netmask": "255.255.255.0", "line": 99}
+RULE = {
+    "databases": ["all"],
+    "roles": ["all"],
+    "address": "10.0.0.0",
+    "netmask": "255.255.255.0",
+    "line": 99,
+    "rule": 99,
+}
 RULE |= {
+    "file": "pg_hba.conf",
     "type": "hostssl",
     "method": "scram-sha-256",
     "options": [],
@@ -77,7 +85,7 @@ REFUSED = RULE | {
     "netmask": None,
     "type": "host",
     "method": "reject",
-    "line": 80,
+    "rule": 80,
 }
 TABLE = {"database": "hdis", "schema": "public", "table": "patient", "row_security": True, "readers": ["app"]}
 TABLE |= {"columns": ["id_card", "phone"], "clear_columns": []}
@@ -154,8 +162,8 @@ ADDED: dict[str, dict[str, Any]] = {
     "PG-IA-05": ROLE | {"role": "zhang", "password": "scram"},
     "PG-LF-03A": ROLE | {"role": "chen", "password": "scram"},
     "PG-RM-03": RULE | {"type": "host"},
-    "PG-2F-01": RULE | {"line": 1},
-    "PG-AC-01": RULE | {"line": 1},
+    "PG-2F-01": RULE | {"rule": 1},
+    "PG-AC-01": RULE | {"rule": 1},
     "PG-AC-02A": ROLE | {"role": "boss", "superuser": True},
     "PG-AC-02B": ROLE | {"role": "app", "creates_databases": True},
     "PG-AC-02C": ROLE | {"role": "app", "replication": True},
@@ -258,7 +266,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "PG-IA-03C": {"hba": RULE | {"method": "md5"}},
     "PG-IA-04B": {"settings": setting("shared_preload_libraries", "passwordcheck")},
     "PG-LF-01": {"settings": setting("shared_preload_libraries", "auth_delay")},
-    "PG-2F-01": {"hba": RULE | {"line": 1, "method": "cert"}},
+    "PG-2F-01": {"hba": RULE | {"rule": 1, "method": "cert"}},
     "PG-AU-01": {"log": {"kind": "unknown"}},
     "PG-IP-04C": {"settings": setting("unix_socket_permissions", "511", mode="0777")},
     "PG-BK-02": {"replication": {"client": "10.0.0.6"}},

@@ -257,6 +257,8 @@ def test_every_question_only_reads_and_lets_psql_substitute_nothing(version):
         (140013, "wal", "pg_stat_wal ", "nothing"),
         (160009, "checkpoints", "pg_stat_bgwriter", "pg_stat_checkpointer"),
         (170005, "checkpoints", "pg_stat_checkpointer", "pg_stat_bgwriter"),
+        (150018, "hba", "line_number AS rule", "file_name"),
+        (160009, "hba", "rule_number AS rule", "nothing"),
         (140013, "databases", "NULL::text AS collation_version", "datcollversion"),
         (150018, "databases", "datcollversion", "NULL::text AS collation_version"),
     ],
