@@ -22,8 +22,8 @@ CHAPTERS = (
     ("9  签字确认", "9  Signatures"),
     ("附录", "Appendix"),
 )
-_FAILING_END = """        1.5 | 结论 / 级别 | Verdict / grade | verdict | colour, centre
-        7.2 | 整改建议 | Advice | advice
+_FAILING_END = """        1.9 | 结论 / 级别 | Verdict / grade | verdict | colour, centre
+        6.8 | 整改建议 | Advice | advice
         1.7 | 操作风险 / 自动整改 | Risk / harden | remedy | centre
 """
 
