@@ -28,7 +28,7 @@ from maintenance.local_time import day, minute
 from maintenance.record import Comparison, OpenIssue
 
 _ROWS = 300
-_HOSTS = 6  # that a cell names
+_HOSTS, _SUBJECTS = 6, 4  # that a cell names
 _COLOURS = {"closed": GREEN, "open": RED, "new": YELLOW, "unknown": GREY}
 
 
@@ -177,12 +177,25 @@ def _row(view: View, group: Sequence[OpenIssue]) -> Row:
     clause = next((one.finding.clause for one in view.by_check.get(first.id, ())), "")
     return {
         "id": f"{clean(first.id, 40)}\n{clean(clause, 20)}".strip(),
-        "title": clean(first.title, 160),
+        "title": clean(first.title, 160) + _about(view, group),
         "hosts": host_list(hosts, words, _HOSTS),
         "severity": words(first.severity),
         "severity_colour": SEVERITY_COLOUR[first.severity],
         "before": words("seen_before", day=day(first.first_seen)),
     }
+
+
+def _about(view: View, group: Sequence[OpenIssue]) -> str:
+    """The objects of a row: some by name, and how many."""
+    subjects = list(
+        dict.fromkeys(clean(issue.subject, 120) for issue in group if issue.subject not in ("", issue.host))
+    )
+    if not subjects:
+        return ""
+    listed = view.words("list").join(subjects[:_SUBJECTS])
+    if len(subjects) > _SUBJECTS:
+        listed = view.words("objects_more", objects=listed, n=len(subjects))
+    return f"\n{listed}"
 
 
 def _after(view: View, group: Sequence[OpenIssue]) -> str:

@@ -319,6 +319,16 @@ def test_a_problem_whose_object_is_gone_is_not_said_to_have_been_measured(again)
     assert [row["after"] for row in context["mended"].rows] == ["复测符合，或对象已不存在"]
 
 
+def test_a_problem_names_its_objects(again):
+    record = again[0]
+    issue = record.comparison.issues[0].model_copy(update={"state": "open", "host": "db1"})
+    many = [issue.model_copy(update={"subject": f"/srv/{number}"}) for number in range(6)]
+    comparison = record.comparison.model_copy(update={"issues": many})
+    context = remediation.build_context(View(record.model_copy(update={"comparison": comparison})), ENTRY)
+    (row,) = context["unmended"].rows
+    assert row["title"].endswith("\n/srv/0、/srv/1、/srv/2、/srv/3 等 6 个")
+
+
 def test_a_first_assessment_has_no_report_of_a_remediation(record):
     assert not remediation.applies(View(record))
 
