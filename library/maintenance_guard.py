@@ -129,7 +129,7 @@ def open_sessions(asked: Any) -> Tuple[Optional[int], str]:
         return None, ""
     if not isinstance(asked, dict) or not {"database", "query"} <= set(asked):
         return None, (
-            "nobody can tell whether dialysis goes on: set harden_sessions (host, port, database, query) in the "
+            "nobody can tell whether dialysis goes on: set harden_sessions (port, database, query) in the "
             "site's inventory"
         )
     query = [

@@ -30,7 +30,7 @@ for folder, _, names in os.walk('/etc'):
         for name in os.listxattr(path, follow_symlinks=False):
             print(path, name, os.getxattr(path, name, follow_symlinks=False).hex())"
 systemctl list-unit-files --no-legend --no-pager --plain | grep -v ' transient ' | sort
-systemctl list-units --all --plain --no-legend --no-pager --type=service,timer,socket,mount \
+systemctl list-units --state=active,failed --plain --no-legend --no-pager --type=service,timer,socket,mount \
   | grep -Ev 'user@|user-|session|run-|systemd-(timedated|hostnamed|localed)|dialysis-(interface|backup)' \
   | grep -v maintenance-revert \
   | grep -Ev 'logrotate|apt-daily|dpkg-db|e2scrub|fstrim|man-db|systemd-tmpfiles' | awk '{print $1, $2, $3}' | sort
