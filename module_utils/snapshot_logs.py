@@ -58,7 +58,8 @@ def parse_audit_rules(rules: Iterable[str]) -> Dict[str, Any]:
         path = watch.group(1) if watch else fields.get("path") or fields.get("dir")
         if path and not re.search(r"-a (never|\w+,never)", rule):
             seen = (watch.group(2) if watch else fields.get("perm")) or "rwxa"
-            watched[path.rstrip("/") or "/"] = "".join(sorted(set(watched.get(path, "") + seen)))
+            path = path.rstrip("/") or "/"
+            watched[path] = "".join(sorted(set(watched.get(path, "") + seen)))
         if watch or not re.search(r"-a (always,exit|exit,always)", rule):
             continue
         named = {name for names in re.findall(r"-S (\S+)", rule) for name in names.split(",")}

@@ -156,7 +156,7 @@ def evaluate(lines: List[Any], answers: Any) -> Tuple[bool, List[Line]]:
 
 def _walk(lines: List[Any], answers: Any, state: Dict[str, Any]) -> bool:
     """Go through one stack; True when the whole is decided in it. `done` and `die` in a substack end only that."""
-    skip = 0
+    skip, before = 0, state["verdict"]
     for line in lines:
         if skip:
             skip -= 1
@@ -181,7 +181,9 @@ def _walk(lines: List[Any], answers: Any, state: Dict[str, Any]) -> bool:
             if action == "die":
                 return True
         elif action == "reset":
-            state["verdict"] = None
+            state["verdict"] = before
+    if skip:  # a jump beyond the end, which libpam refuses
+        state["verdict"] = False
     return False
 
 
@@ -224,7 +226,8 @@ def facts(load: Any, service: str, history: Mapping[str, Any]) -> Dict[str, Any]
             "locked_enters": locked_ok and account_ok,
             "lockout_in_account": any(line["module"] in _LOCKOUT for line in lines["account"]),
             "empty_passwords": any(
-                line["module"] in _PASSWORD and "nullok" in line["arguments"] for line in lines["auth"]
+                line["module"] in _PASSWORD and {"nullok", "nullok_secure"} & set(line["arguments"])
+                for line in lines["auth"]
             ),
         }
     factors = [line for line in lines["auth"] if line["module"] in _SECOND_FACTORS]

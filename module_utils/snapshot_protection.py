@@ -78,7 +78,7 @@ def parse_nft(text: str) -> Dict[str, Any]:
         ],
         "rules": len(rules),
         "input_rules": len(input_rules),
-        "accepts": [accept for accept in map(_accepted, input_rules) if accept][:200],
+        "accepts": [accept for rule in input_rules for accept in _accepted(rule)][:200],
         "closed": any(_refuses_all(rule) for rule in input_rules),
     }
 
@@ -105,31 +105,45 @@ def _refuses_all(rule: Any) -> bool:
     return bool(parts) and parts[-1] in ("drop", "reject") and not {"match", "vmap", "limit"} & set(parts)
 
 
-def _accepted(rule: Any) -> Dict[str, Any]:
-    """The ports that a rule lets in, and whether only from some addresses or interfaces; empty for other rules."""
+def _accepted(rule: Any) -> List[Dict[str, Any]]:
+    """The ports that a rule lets in, and whether only from some addresses or interfaces.
+
+    0 stands for any port: a rule that names none, or names them in a set that is elsewhere."""
     parts = [part for part in rule.get("expr", []) if isinstance(part, dict)]
-    if not any("accept" in part for part in parts):
-        return {}
-    ports: List[int] = []
-    restricted = False
-    for match in (part["match"] for part in parts if isinstance(part.get("match"), dict)):
-        left = match.get("left")
-        left = left if isinstance(left, dict) else {}
-        field = (left.get("payload") or left.get("meta") or {}) if isinstance(left, dict) else {}
-        name = field.get("field") or field.get("key") if isinstance(field, dict) else None
-        if name == "dport" and match.get("op", "==") in ("==", "in"):
-            ports += _ports(match.get("right"))
-        restricted = restricted or name in ("saddr", "iif", "iifname")
-    return {"ports": ports, "restricted": restricted} if ports else {}
+    restricted, ports, answers = False, [], False
+    for part in parts:
+        match = part.get("match")
+        vmap = part.get("vmap")
+        if isinstance(match, dict):
+            name, right = _field(match.get("left")), match.get("right")
+            if name == "dport" and match.get("op", "==") in ("==", "in"):
+                ports += _ports(right) or [0]
+            restricted = restricted or name in ("saddr", "iif", "iifname")
+            # What only lets answers or ICMP through opens no port.
+            answers = answers or (name == "state" and "new" not in str(right))
+            answers = answers or name == "type" or (name in ("l4proto", "protocol") and "icmp" in str(right))
+        elif isinstance(vmap, dict) and _field(vmap.get("key")) == "dport":
+            data = vmap.get("data")
+            pairs = data.get("set", []) if isinstance(data, dict) else [[0, {"accept": None}]]
+            opened = [pair[0] for pair in pairs if isinstance(pair, list) and "accept" in str(pair[1:])]
+            return [{"ports": _ports(opened) or [0], "restricted": restricted}] if opened else []
+    if answers or not any("accept" in part for part in parts):
+        return []
+    return [{"ports": ports or [0], "restricted": restricted}]
+
+
+def _field(left: Any) -> str:
+    """What a match of nft looks at: dport, saddr, iifname, state …"""
+    inner = next(iter(left.values()), None) if isinstance(left, dict) else None
+    return str(inner.get("field") or inner.get("key") or "") if isinstance(inner, dict) else ""
 
 
 def _ports(right: Any) -> List[int]:
     """The ports of a match; of a range its ends."""
     if isinstance(right, dict):
         right = right.get("set") or right.get("range") or []
-    items = right if isinstance(right, list) else [right]
     found: List[int] = []
-    for item in items[:200]:
+    for item in (right if isinstance(right, list) else [right])[:200]:
         found += _ports(item) if isinstance(item, (dict, list)) else [item] if isinstance(item, int) else []
     return found
 
@@ -150,20 +164,21 @@ def parse_iptables(text: str) -> Dict[str, Any]:
         "chains": chains,
         "rules": len(rules),
         "input_rules": sum(rule.startswith("-A INPUT ") for rule in rules),
-        "accepts": [
-            {
-                "ports": [int(port) for port in re.findall(r"\d+", ports.group(1))],
-                "restricted": bool(re.search(r" (-s|-i) ", rule)),
-            }
-            for rule, ports in (
-                (rule, re.search(r"--dports? ([\d,:]+) .*-j ACCEPT", rule))
-                for rule in rules
-                if rule.startswith("-A INPUT ")
-            )
-            if ports
-        ],
+        "accepts": [accept for rule in rules for accept in _iptables_accepted(rule)][:200],
         "closed": any(re.match(r"-A INPUT -j (DROP|REJECT)\b", rule) for rule in rules),
     }
+
+
+def _iptables_accepted(rule: str) -> List[Dict[str, Any]]:
+    """The same of a line of iptables-save."""
+    if not re.match(r"-A INPUT .*-j ACCEPT\b", rule + " ") or re.search(r"-p (icmp|ipv6-icmp)\b", rule):
+        return []
+    state = re.search(r"--(?:ct)?state (\S+)", rule)
+    if state and "NEW" not in state.group(1):
+        return []
+    ports = re.search(r"--dports? ([\d,:]+)", rule)
+    found = [int(port) for port in re.findall(r"\d+", ports.group(1))] if ports else [0]
+    return [{"ports": found, "restricted": bool(re.search(r" (-s|-i) ", rule))}]
 
 
 def antivirus(host: Host) -> Dict[str, Any]:

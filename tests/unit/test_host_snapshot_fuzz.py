@@ -79,6 +79,12 @@ PARSERS: list[tuple[Callable[[str], Any], str]] = [
     (snapshot_packages.parse_updateinfo, elsewhere("dnf_updateinfo.txt")),
     (snapshot_pam.parse_pam, elsewhere("password-auth.txt")),
     (
+        lambda text: snapshot_pam.facts(lambda _name: snapshot_pam.parse_pam(text), "sshd", {}),
+        elsewhere("password-auth.txt"),
+    ),
+    (lambda text: snapshot_logs.parse_audit_rules(text.splitlines()), debian("auditctl_l.txt")),
+    (snapshot_packages.parse_apt_settings, 'APT { Periodic { Unattended-Upgrade "0"; }; };\n'),
+    (
         lambda text: snapshot_policy.parse_profile(text, "/etc/profile"),
         "umask 022\nTMOUT=600\nreadonly TMOUT\n",
     ),
