@@ -144,6 +144,53 @@ def test_what_needs_root_is_unknown_with_that_reason() -> None:
         assert (finding["verdict"], "needs root" in finding["actual"]) == ("unknown", True), finding
 
 
+def test_a_real_host_as_it_is_installed_fails_what_it_should_and_is_told_what_cannot_be_known() -> None:
+    recorded = json.loads((FIXTURES / "as_installed.json").read_text())
+    found = verdicts(recorded, limits=LIMITS)
+    failed = {check for check, verdict in found.items() if verdict == "fail"}
+    assert len(failed) >= 80
+    assert {
+        "LNX-IA-02A",
+        "LNX-IA-07",
+        "LNX-IA-09",
+        "LNX-LF-01",
+        "LNX-LF-03A",
+        "LNX-LF-07A",
+        "LNX-RM-04A",
+    } <= failed
+    assert {
+        "LNX-AC-02A",
+        "LNX-AC-21A",
+        "LNX-AC-24",
+        "LNX-AU-01A",
+        "LNX-AU-17D",
+        "LNX-IP-14B",
+        "LNX-MC-01",
+    } <= failed
+    # A container of the lab: its kernel lists no audit rules to it, and it has no lists of updates.
+    unknown = {check for check, verdict in found.items() if verdict == "unknown"}
+    assert {check[:6] for check in unknown} == {"LNX-AU", "LNX-IP"}
+    reasons = {f["actual"] for f in findings(recorded, "en", limits=LIMITS) if f["verdict"] == "unknown"}
+    assert all("Operation not permitted" in reason or "no package lists" in reason for reason in reasons), (
+        reasons
+    )
+    passed = {check for check, verdict in found.items() if verdict == "pass"}
+    assert {
+        "LNX-IA-04",
+        "LNX-AC-12",
+        "LNX-RM-01A",
+        "LNX-RM-03",
+        "LNX-IP-05A",
+        "LNX-IP-20",
+        "LNX-AU-17A",
+    } <= passed
+
+
+def test_the_backup_of_dpkg_is_no_backup_of_data() -> None:
+    timer = {"active": True, "loaded": True, "name": "dpkg-db-backup.timer", "unit": "dpkg-db-backup.service"}
+    assert verdicts(changed("services > timers", [timer]))["LNX-BK-01A"] == "fail"
+
+
 def test_the_role_of_a_host_decides_which_ports_it_may_open() -> None:
     assert verdicts(HARDENED)["LNX-IP-05A"] == "pass"
     assert verdicts(HARDENED, host={"name": "gate1", "groups": ["gateway"]})["LNX-IP-05A"] == "fail"
