@@ -353,6 +353,12 @@ def main() -> None:
         hard = server.snapshot()
         findings = judged(hard, CHECKS, CHECK_LIMITS)
         show("hardened", hard, findings)
+        refused = server.run(
+            "psql", "-Xqd", "hdis", "-p", str(PORT), given="CREATE ROLE x PASSWORD 'weak'", check=False
+        )
+        assert not server.psql("SELECT 1 FROM pg_roles WHERE rolname = 'x'"), (
+            f"a weak password was taken {refused}"
+        )
         assert {item["id"] for item in findings if item["verdict"] != "not_applicable"} == LEFT, (
             "the baseline's remedies are not what its checks ask for"
         )
