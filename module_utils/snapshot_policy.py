@@ -68,7 +68,12 @@ def _administrators(host: Host, found: Dict[str, Any]) -> List[Dict[str, Any]]:
         options = found["options"]
         if found["match_blocks"] and len(rows) < _MAXIMUM_ADMINISTRATORS:
             with host.noting(f"administrators[{user['name']}]"):
-                asked = ["sshd", "-T", "-C", f"user={user['name']},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22"]
+                asked = [
+                    "sshd",
+                    "-T",
+                    "-C",
+                    f"user={user['name']},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22",
+                ]
                 options = parse_sshd(host.run(asked))
         rows.append({"name": user["name"], **{key: options[key] for key in _PERSONAL if key in options}})
     return rows
