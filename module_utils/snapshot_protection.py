@@ -164,14 +164,26 @@ def parse_iptables(text: str) -> Dict[str, Any]:
         "chains": chains,
         "rules": len(rules),
         "input_rules": sum(rule.startswith("-A INPUT ") for rule in rules),
-        "accepts": [accept for rule in rules for accept in _iptables_accepted(rule)][:200],
+        "accepts": [accept for rule in _iptables_input(rules) for accept in _iptables_accepted(rule)][:200],
         "closed": any(re.match(r"-A INPUT -j (DROP|REJECT)\b", rule) for rule in rules),
     }
 
 
+def _iptables_input(rules: List[str]) -> List[str]:
+    """The rules that a packet may pass on its way in, those of chains that INPUT jumps to among them."""
+    reached, size = {"INPUT"}, 0
+    while size != len(reached):
+        size = len(reached)
+        for rule in rules:
+            jump = re.search(r" -[jg] (\S+)", rule)
+            if jump and rule.split()[1] in reached:
+                reached.add(jump.group(1))
+    return [rule for rule in rules if rule.split()[1] in reached]
+
+
 def _iptables_accepted(rule: str) -> List[Dict[str, Any]]:
     """The same of a line of iptables-save."""
-    if not re.match(r"-A INPUT .*-j ACCEPT\b", rule + " ") or re.search(r"-p (icmp|ipv6-icmp)\b", rule):
+    if not re.search(r" -j ACCEPT\b", rule) or re.search(r"-p (icmp|ipv6-icmp)\b", rule):
         return []
     state = re.search(r"--(?:ct)?state (\S+)", rule)
     if state and "NEW" not in state.group(1):

@@ -153,6 +153,25 @@ def test_what_a_rule_lets_in_and_from_where(
     assert [(accept["ports"], accept["restricted"]) for accept in found] == accepts
 
 
+def test_chains_of_iptables_that_input_jumps_to_count_and_others_do_not() -> None:
+    text = """*filter
+:INPUT DROP [0:0]
+:ufw-user-input - [0:0]
+:DOCKER - [0:0]
+-A INPUT -j ufw-user-input
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p icmp -j ACCEPT
+-A ufw-user-input -s 192.0.2.0/28 -p tcp -m tcp --dport 22 -j ACCEPT
+-A ufw-user-input -p tcp -m multiport --dports 80,443 -j ACCEPT
+-A DOCKER -p tcp -m tcp --dport 6379 -j ACCEPT
+COMMIT
+"""
+    assert snapshot_protection.parse_iptables(text)["accepts"] == [
+        {"ports": [22], "restricted": True},
+        {"ports": [80, 443], "restricted": False},
+    ]
+
+
 def test_a_login_shell_ends_with_the_last_word_unless_one_was_final(tmp_path: Path) -> None:
     plant(
         tmp_path,

@@ -215,6 +215,13 @@ def test_a_site_without_a_roster_or_a_second_factor_is_partial_and_not_a_pass() 
     assert verdicts(changed("pam > effective > 0 > second_factors", []))["LNX-2F-01A"] == "partial"
 
 
+def test_a_password_that_must_be_changed_is_in_time_and_one_without_a_date_is_not() -> None:
+    place = "accounts > users > 2 > password"
+    undated = {"state": "set", "algorithm": "yescrypt", "maximum_days": 90, "inactive_days": 30}
+    assert verdicts(changed(place, undated))["LNX-IA-17A"] == "fail"
+    assert verdicts(changed(place, undated | {"must_change": True}))["LNX-IA-17A"] == "pass"
+
+
 def test_options_that_this_openssh_does_not_know_do_not_apply() -> None:
     snapshot = copy.deepcopy(HARDENED)
     options = snapshot["data"]["sshd"]["options"]
