@@ -131,6 +131,19 @@ def test_without_an_audit_system_what_it_should_record_is_a_failure_and_not_unkn
     assert {found[check] for check in checks} == {"fail"}
 
 
+def test_a_64_bit_arm_host_needs_no_rules_for_calls_that_it_does_not_have() -> None:
+    snapshot = changed("operating_system > architecture", "aarch64")
+    old = {"chmod", "chown", "lchown", "open", "creat", "unlink", "rename"}
+    calls = [call for call in snapshot["data"]["audit"]["calls"] if call not in old]
+    snapshot["data"]["audit"].update(calls=calls, elevation=["b64"])
+    found = verdicts(snapshot)
+    assert {found[check] for check in ("LNX-AU-05A", "LNX-AU-08A", "LNX-AU-08B", "LNX-AU-08C")} == {"pass"}
+    assert found["LNX-AU-05B"] == "not_applicable"
+    snapshot["data"]["operating_system"]["architecture"] = "x86_64"
+    found = verdicts(snapshot)
+    assert {found[check] for check in ("LNX-AU-05B", "LNX-AU-08A", "LNX-AU-08B", "LNX-AU-08C")} == {"fail"}
+
+
 def test_what_needs_root_is_unknown_with_that_reason() -> None:
     snapshot = copy.deepcopy(HARDENED)
     snapshot["probes"]["sshd"] = {"state": "unknown", "reason": "needs root: sshd -T", "unread": {}}
