@@ -199,6 +199,24 @@ def test_a_real_host_as_it_is_installed_fails_what_it_should_and_is_told_what_ca
     } <= passed
 
 
+@pytest.mark.parametrize("name", ["as_installed", "tree_bullseye", "tree_trixie"])
+def test_what_is_unknown_on_a_recorded_host_is_so_for_a_reason_of_the_host(name: str) -> None:
+    recorded = json.loads((FIXTURES / f"{name}.json").read_text())
+    unknown = [f for f in findings(recorded, "en", limits=LIMITS) if f["verdict"] == "unknown"]
+    reasons = "Operation not permitted|no package lists|systemd does not run|not been booted with systemd|open connection"
+    assert [f for f in unknown if not re.search(reasons, f["actual"])] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("tree_bullseye", False), ("as_installed", True), ("tree_trixie", True)]
+)
+def test_each_release_is_asked_what_its_openssh_knows(name: str, known: bool) -> None:
+    found = verdicts(json.loads((FIXTURES / f"{name}.json").read_text()), limits=LIMITS)
+    assert {found["LNX-LF-09A"], found["LNX-LF-09B"]} == ({"fail"} if known else {"not_applicable"})
+    # OpenSSH 8.4 still takes keys signed with SHA-1, and Debian 11 has lost its support.
+    assert {found["LNX-RM-06B"], found["LNX-IP-20"]} == ({"pass"} if known else {"fail"})
+
+
 def test_the_backup_of_dpkg_is_no_backup_of_data() -> None:
     timer = {"active": True, "loaded": True, "name": "dpkg-db-backup.timer", "unit": "dpkg-db-backup.service"}
     assert verdicts(changed("services > timers", [timer]))["LNX-BK-01A"] == "fail"
