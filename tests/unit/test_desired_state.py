@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import desired_state
-from ansible.module_utils.resource import HEADER
+from ansible.module_utils.resource import HEADER, NotPossibleError
 from ansible.module_utils.resource_files import with_settings
+from ansible.module_utils.resource_postgresql import changed_hba_line
 
 LOGIN_DEFS = "# PASS_MAX_DAYS 1\nPASS_MAX_DAYS\t99999\nUMASK 022 # usual\n"
 
@@ -139,6 +140,46 @@ def test_a_file_can_be_removed_and_stays_away(tmp_path: Path) -> None:
     desired_state.apply(found)
     assert not os.path.lexists(path)
     assert desired_state.plan(gone) == ([], [])
+
+
+PEER = ["local all postgres peer"]
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "method", "expected"),
+    [
+        ("host  all all 10.0.0.0/8   md5", "hostssl", None, "hostssl  all all 10.0.0.0/8   md5"),
+        ("host all all 10.0.0.0/8 trust", None, "scram-sha-256", "host all all 10.0.0.0/8 scram-sha-256"),
+        (
+            "host all all 10.0.0.1 255.255.255.255 trust",
+            None,
+            "md5",
+            "host all all 10.0.0.1 255.255.255.255 md5",
+        ),
+        (
+            "host all all 10.0.0.0/8 ldap ldapserver=x",
+            None,
+            "md5",
+            "host all all 10.0.0.0/8 md5 ldapserver=x",
+        ),
+        ("local all all trust", None, "scram-sha-256", "local all all scram-sha-256"),
+    ],
+)
+def test_a_line_of_pg_hba_changes_in_one_word(
+    line: str, kind: str | None, method: str | None, expected: str
+) -> None:
+    assert changed_hba_line(line, kind, method, PEER) == expected
+
+
+def test_root_never_loses_its_way_into_the_database() -> None:
+    for earlier in ([], ["# local all postgres peer"], ["local all all peer"]):
+        with pytest.raises(NotPossibleError, match="put `local all postgres peer` before"):
+            changed_hba_line("local all all trust", None, "scram-sha-256", earlier)
+
+
+def test_names_in_quotes_are_left_to_a_person() -> None:
+    with pytest.raises(NotPossibleError, match="by hand"):
+        changed_hba_line('host "my db" all 10.0.0.0/8 trust', None, "scram-sha-256", PEER)
 
 
 def test_a_name_of_a_setting_is_never_a_statement() -> None:
