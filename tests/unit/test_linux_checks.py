@@ -222,6 +222,46 @@ def test_the_backup_of_dpkg_is_no_backup_of_data() -> None:
     assert verdicts(changed("services > timers", [timer]))["LNX-BK-01A"] == "fail"
 
 
+def red_hat() -> dict[str, Any]:
+    """The hardened host as one of the Red Hat family would show itself: made by hand, never run there."""
+    snapshot = copy.deepcopy(HARDENED)
+    data = snapshot["data"]
+    data["operating_system"].update(id="rocky", release="rocky-9", family="redhat", name="Rocky Linux 9.6")
+    packages = {"openssh-server": "8.7p1-45.el9", "cronie": "1.5.7-14.el9", "sudo": "1.9.5p2-10.el9"}
+    data["packages"].update(manager="rpm", installed=packages)
+    del data["package_sources"]["apt"]
+    data["access_control"] = {"system": "selinux", "mode": "enforcing", "configured": "enforcing"}
+    services = data["services"]
+    services["enabled"] = [*services["enabled"], "firewalld.service", "sshd.service"]
+    services["enabled"].remove("nftables.service")
+    options = data["sshd"]["options"]
+    for name in ("channeltimeout", "unusedconnectiontimeout"):
+        del options[name]
+    for file in data["file_modes"]["files"]:
+        if "shadow" in file["path"]:
+            file.update(mode="0000", group="root")
+        if "ssh_host" in file["path"] and not file["path"].endswith(".pub"):
+            file.update(mode="0640", group="ssh_keys")
+    names = {"/var/log/auth.log": "/var/log/secure", "/var/log/syslog": "/var/log/messages"}
+    for file in [*data["logging"]["files"], *data["file_modes"]["files"]]:
+        file["path"] = names.get(file["path"], file["path"])
+        if file["path"] in names.values():
+            file["mode"] = "0600"
+    watched = data["audit"]["watched"]
+    for old, new in (("/etc/apparmor.d", "/etc/selinux"), ("/var/run/faillock", "/run/faillock")):
+        watched[new] = watched.pop(old)
+    return snapshot
+
+
+def test_a_host_of_the_red_hat_family_is_judged_by_its_own_ways() -> None:
+    found = verdicts(red_hat())
+    assert {check for check, verdict in found.items() if verdict not in ("pass", "not_applicable")} == set()
+    other = {"LNX-LF-09A", "LNX-LF-09B", "LNX-IP-23B", "LNX-IP-23C", "LNX-AC-07H"}
+    assert {
+        check for check, verdict in found.items() if verdict == "not_applicable"
+    } == NOT_APPLICABLE | other
+
+
 def test_the_role_of_a_host_decides_which_ports_it_may_open() -> None:
     assert verdicts(HARDENED)["LNX-IP-05A"] == "pass"
     assert verdicts(HARDENED, host={"name": "gate1", "groups": ["gateway"]})["LNX-IP-05A"] == "fail"
