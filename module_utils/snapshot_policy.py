@@ -137,7 +137,7 @@ def shells(host: Host) -> Dict[str, Any]:
     return {
         "settings": settings[:200],
         "effective": effective_settings(settings),
-        "path": [line for line in (host.value("/etc/environment") or "").splitlines() if "PATH=" in line][:5],
+        "path": re.findall(r"(?m)^\s*(?:export\s+)?PATH=.*$", host.value("/etc/environment") or "")[:5],
         "desktop": _desktop(host),
         "allow_files": {
             name: host.exists("/etc/" + name) for name in ("cron.allow", "cron.deny", "at.allow", "at.deny")

@@ -191,6 +191,11 @@ def test_a_login_shell_ends_with_the_last_word_unless_one_was_final(tmp_path: Pa
     )
 
 
+def test_of_the_environment_only_the_path_is_kept(tmp_path: Path) -> None:
+    plant(tmp_path, {"etc/environment": 'PATH="/usr/bin:."\nLDAP_PATH=secret\nTOKEN=secret PATH=x\n'})
+    assert snapshot_policy.shells(Host(root=str(tmp_path)))["path"] == ['PATH="/usr/bin:."']
+
+
 def test_when_a_desktop_locks_is_read_from_dconf(tmp_path: Path) -> None:
     plant(
         tmp_path,
