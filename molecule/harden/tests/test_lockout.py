@@ -96,7 +96,9 @@ def test_a_controller_that_dies_after_the_change_leaves_nothing_behind(
     site: str, lab: Lab, root: Callable[[str, str], str]
 ) -> None:
     before = state_of(root, "gate1")
-    drill = start_drill(site, "gate1", "drill-dead", REFUSES_ALL, drill_confirms=False)
+    drill = start_drill(
+        site, "gate1", "drill-dead", REFUSES_ALL, drill_confirms=False, harden_confirm_seconds=8
+    )
     out, _ = drill.communicate(timeout=180)
     assert drill.returncode == 0, out
     assert not comes_in(lab, "gate1")
@@ -110,7 +112,7 @@ def test_a_controller_that_is_killed_during_the_change_leaves_nothing_behind(
     # The way back runs the same commands, and need not wait.
     once = ["sh", "-c", "test -e /run/drill || { touch /run/drill; sleep 60; }"]
     waits = [{**REFUSES_ALL[0], "then": [*RELOAD, once]}]
-    drill = start_drill(site, "gate1", "drill-killed", waits)
+    drill = start_drill(site, "gate1", "drill-killed", waits, harden_confirm_seconds=8)
     wait_until("the change", 60, lambda: not comes_in(lab, "gate1"))
     os.kill(drill.pid, signal.SIGKILL)
     drill.communicate(timeout=60)
@@ -144,7 +146,9 @@ def test_a_full_disk_does_not_stop_the_way_back(site: str, lab: Lab, root: Calla
         "argv": ["sh", "-c", fill],
     }
     try:
-        drill = start_drill(site, "app1", "drill-full", [fills, *REFUSES_ALL], drill_confirms=False)
+        drill = start_drill(
+            site, "app1", "drill-full", [fills, *REFUSES_ALL], drill_confirms=False, harden_confirm_seconds=8
+        )
         out, _ = drill.communicate(timeout=180)
         assert drill.returncode == 0, out
         assert not comes_in(lab, "app1")
@@ -174,7 +178,9 @@ def test_a_second_change_is_refused_while_the_first_waits(
 ) -> None:
     before = state_of(root, "app1")
     one = [{"kind": "mode", "path": "/var/log", "mode": "0750"}]
-    start_drill(site, "app1", "drill-first", one, drill_confirms=False).communicate(timeout=180)
+    start_drill(site, "app1", "drill-first", one, drill_confirms=False, harden_confirm_seconds=8).communicate(
+        timeout=180
+    )
     second = start_drill(site, "app1", "drill-second", [{"kind": "mode", "path": "/root", "mode": "0500"}])
     out, _ = second.communicate(timeout=180)
     assert second.returncode != 0
