@@ -23,7 +23,7 @@ def hardened(
     values = tmp_path_factory.mktemp("outcomes") / "values.yml"
     values.write_text(
         f"harden_lockout: {{attempts: {TRIES}, seconds: {SECONDS}, delay_seconds: 4}}\n"
-        "harden_controls: [pam, password_policy]\n"
+        "harden_controls: [pam, password_policy]\nharden_skip: [LNX-AC-24]\n"
     )
     root("gate1", "useradd --create-home drill && echo 'drill:Right-1-and-long' | chpasswd")
     done = run("harden", *ONLY, "--vars", values)
