@@ -35,18 +35,18 @@ def plan(resources: Sequence[Mapping[str, Any]]) -> Tuple[List[Difference], List
     """
     found: List[Difference] = []
     refused: List[Dict[str, str]] = []
-    for resource in _grouped(resources):
-        name = str(resource.get("path") or resource.get("name") or resource.get("key"))
+    fit: List[Mapping[str, Any]] = []
+    for resource in itertools.chain.from_iterable(map(expanded, resources)):
+        reason = _unfit(resource)
+        if reason:
+            refused.append(_refusal(resource, reason))
+        else:
+            fit.append(resource)
+    for resource in _grouped(fit):
         try:
-            if resource.get("only_machine") and in_container():
-                raise NotPossibleError("a container's kernel belongs to another machine")
-            if "needs" in resource and not os.path.exists(resource["needs"]):
-                raise NotPossibleError(f"{resource['needs']} is not there: its package is not installed")
             difference = KINDS[resource["kind"]](resource)
-        except NotPossibleError as reason:
-            refused.append(
-                {"checks": ",".join(resource.get("checks", [])), "subject": name, "reason": str(reason)}
-            )
+        except NotPossibleError as error:
+            refused.append(_refusal(resource, str(error)))
             continue
         if difference is not None:
             more = tuple(path for path in resource.get("paths", ()) if path not in difference.paths)
@@ -54,11 +54,25 @@ def plan(resources: Sequence[Mapping[str, Any]]) -> Tuple[List[Difference], List
     return found, refused
 
 
+def _unfit(resource: Mapping[str, Any]) -> str:
+    """Why a host cannot be given a resource whatever it is now, or ''."""
+    if resource.get("only_machine") and in_container():
+        return "a container's kernel belongs to another machine"
+    if "needs" in resource and not os.path.exists(resource["needs"]):
+        return f"{resource['needs']} is not there: its package is not installed"
+    return ""
+
+
+def _refusal(resource: Mapping[str, Any], reason: str) -> Dict[str, str]:
+    name = str(resource.get("path") or resource.get("name") or resource.get("key"))
+    return {"checks": ",".join(resource.get("checks", [])), "subject": name, "reason": reason}
+
+
 def _grouped(resources: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
     """Settings of the same file together, at the place of the first."""
     grouped: List[Dict[str, Any]] = []
     files: Dict[str, Dict[str, Any]] = {}
-    for resource in itertools.chain.from_iterable(map(expanded, resources)):
+    for resource in resources:
         if resource["kind"] != "setting":
             grouped.append(dict(resource))
             continue

@@ -132,6 +132,15 @@ def test_what_a_host_cannot_be_given_is_named_and_the_rest_is_done(tmp_path: Pat
     assert [difference.subject for difference in found] == [str(tmp_path / "b")]
 
 
+def test_a_setting_that_needs_what_is_not_there_does_not_keep_its_neighbours_away(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    absent = setting(path, "A", "1", needs=str(tmp_path / "no dictionary"))
+    found, refused = desired_state.plan([absent, setting(path, "B", "2")])
+    assert "no dictionary is not there" in refused[0]["reason"]
+    desired_state.apply(found)
+    assert path.read_text() == HEADER + "B 2\n"
+
+
 def test_a_file_can_be_removed_and_stays_away(tmp_path: Path) -> None:
     path = tmp_path / ".rhosts"
     path.write_text("+ +")
