@@ -1,4 +1,4 @@
-"""make bench: python -m bench [here] [near] [far] [recording] [verification] [evidence]"""
+"""make bench: python -m bench [here] [near] [far] [recording] [verification] [evidence] [baseline]"""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 import sys
 from collections.abc import Iterator
 
-from bench import evidence, hosts, records
+from bench import baseline, evidence, hosts, records
 from bench.measure import Line
 
-SECTIONS = ("here", "near", "far", "recording", "verification", "evidence")
+SECTIONS = ("here", "near", "far", "recording", "verification", "evidence", "baseline")
 
 
 def lines(wanted: list[str]) -> Iterator[Line]:
     """The asked sections; those on lab hosts share one lab."""
     if "here" in wanted:
         yield from hosts.here()
-    if {"near", "far", "recording"} & set(wanted):
+    if {"near", "far", "recording", "baseline"} & set(wanted):
         with hosts.hospital() as (lab, folder):
             if "near" in wanted:
                 yield from hosts.near_and_many(lab, folder)
@@ -24,6 +24,8 @@ def lines(wanted: list[str]) -> Iterator[Line]:
                 yield from hosts.far(lab, folder)
             if "recording" in wanted:
                 yield from records.recording(lab)
+            if "baseline" in wanted:
+                yield from baseline.baseline(lab, folder)
     if "verification" in wanted:
         yield from records.verification()
     if "evidence" in wanted:

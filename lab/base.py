@@ -16,16 +16,11 @@ from lab.plan import ACCOUNT, CACHE, REPOSITORY, STATE, stale_bases
 from lab.shell import LabError, last_line
 
 PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "sudo", "python3"),
     *(
-        "systemd",
-        "systemd-sysv",
-        "dbus",
-        "libpam-systemd",
         "libpam-pwquality",
-        "openssh-server",
-        "sudo",
-        "python3",
-    ),
+        "cracklib-runtime",
+    ),  # the second has the dictionary, without which no password is good
     *("iproute2", "iputils-ping", "procps", "psmisc", "lsof", "curl", "ca-certificates", "openssl", "less"),
     *("locales", "tzdata", "cron", "logrotate", "rsyslog", "chrony", "auditd", "nftables"),
     *("postgresql", "pgbackrest", "python3-psycopg2", "nginx-light", "ssl-cert"),

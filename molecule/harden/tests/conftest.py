@@ -37,7 +37,8 @@ systemctl list-units --state=active,failed --plain --no-legend --no-pager --type
 sysctl -a 2>/dev/null | grep -E '^(net\.ipv[46]\.(conf\.(all|default)|tcp_syn|icmp)|kernel\.|fs\.(protected|suid))' \
   | grep -Ev 'random|pty|ns_last_pid|sched|tainted'
 nft list ruleset
-find /var/log /home /root -maxdepth 1 -not -path /var/log/sudo.log -printf '%p %m %u %g\n' | sort
+find /var/log /home /root -maxdepth 1 -type d -printf '%p %m %u %g\n' | sort
+stat -c '%n %a %U %G' /var/log/auth.log /var/log/syslog
 """
 SETTINGS = "select name, setting from pg_settings where source not in ('session', 'client') order by 1"
 
