@@ -70,7 +70,7 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.resource import run
+from ansible.module_utils.resource import run, said
 
 AS_POSTGRES = ["runuser", "-u", "postgres", "--"]
 
@@ -145,7 +145,7 @@ def open_sessions(asked: Any) -> Tuple[Optional[int], str]:
     done = run([*AS_POSTGRES, *query, "-c", asked["query"]])
     text = done.stdout.strip()
     if done.returncode != 0 or not text.isdecimal():
-        return None, f"the question for open sessions was not answered with a number: {text[-200:]}"
+        return None, f"the question for open sessions was not answered with a number: {said(done)}"
     return int(text), f"{text} dialysis sessions are open" if int(text) else ""
 
 
@@ -153,7 +153,7 @@ def backup_age() -> Tuple[Optional[float], str]:
     """Hours since the newest sound backup of any stanza ended, or why that is not known."""
     done = run([*AS_POSTGRES, "pgbackrest", "info", "--output=json"])
     if done.returncode != 0:
-        return None, f"pgbackrest info: {done.stdout.strip()[-200:]}"
+        return None, f"pgbackrest info: {said(done)}"
     try:
         stops: List[float] = [
             float(backup["timestamp"]["stop"])

@@ -44,27 +44,33 @@ class NotPossibleError(Exception):
 
 
 def run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    """A command in a clean environment, its output and errors as one text."""
+    """A command in a clean environment, from the root folder: another account may not enter the one that we are in."""
     try:
         return subprocess.run(
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             universal_newlines=True,
             timeout=_SECONDS,
             env=_ENVIRONMENT,
+            cwd="/",
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return subprocess.CompletedProcess(list(command), 127, str(error), "")
+        return subprocess.CompletedProcess(list(command), 127, "", str(error))
+
+
+def said(done: "subprocess.CompletedProcess[str]") -> str:
+    """The end of what a command said, errors last, in one line."""
+    return " ".join(f"{done.stdout} {done.stderr}".split())[-300:]
 
 
 def must(command: Sequence[str]) -> str:
-    """The same; raises RestoreError with what it said."""
+    """What a command prints; raises RestoreError with what it said."""
     done = run(command)
     if done.returncode != 0:
-        raise RestoreError(f"{' '.join(command)}: {done.stdout.strip()[-300:] or done.returncode}")
+        raise RestoreError(f"{' '.join(command)}: {said(done) or done.returncode}")
     return done.stdout
 
 

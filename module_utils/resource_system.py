@@ -7,7 +7,7 @@ import os
 import pwd
 from typing import Any, List, Mapping, Optional
 
-from ansible.module_utils.resource import Difference, NotPossibleError, must, read_text, run, then_of
+from ansible.module_utils.resource import Difference, NotPossibleError, must, read_text, run, said, then_of
 from ansible.module_utils.restore_engine import read_sysctl, sysctl_path, write_sysctl
 
 SYSCTL_FILE = "/etc/sysctl.d/60-maintenance.conf"
@@ -155,7 +155,7 @@ def a_command(resource: Mapping[str, Any]) -> Optional[Difference]:
         raise NotPossibleError(f"{resource['unless'][0]} is not installed")
     return Difference(
         resource["name"],
-        done.stdout.strip()[-300:] or "not so",
+        said(done) or "not so",
         " ".join(resource["argv"]),
         lambda: must(resource["argv"]) and None,
         then=then_of(resource),

@@ -456,9 +456,7 @@ def confirm(point: Point, proofs: Sequence[Sequence[str]] = ()) -> Dict[str, Any
     for proof in proofs:
         done = _run(proof)
         if done.returncode != 0:
-            raise RestoreError(
-                f"proof failed: {' '.join(proof)}: {done.stdout.strip()[-300:] or done.returncode}"
-            )
+            raise RestoreError(f"proof failed: {' '.join(proof)}: {_said(done) or done.returncode}")
     point.write("after.json", point.capture(keep=True))
     point.write("running_after.json", running(meta["plan"]))
     point.note(state="confirmed", confirmed=time.time())
@@ -563,20 +561,25 @@ def _run(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess
             list(command),
             input=text,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             universal_newlines=True,
             timeout=_COMMAND_SECONDS,
             env=environment,
+            cwd="/",
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(list(command), 127, str(error), "")
 
 
+def _said(done: "subprocess.CompletedProcess[str]") -> str:
+    return " ".join(f"{done.stdout} {done.stderr}".split())[-300:]
+
+
 def _must(command: Sequence[str]) -> None:
     done = _run(command)
     if done.returncode != 0:
-        raise RestoreError(f"{' '.join(command)}: {done.stdout.strip()[:200]}")
+        raise RestoreError(f"{' '.join(command)}: {_said(done)}")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import desired_state
-from ansible.module_utils.resource import HEADER, NotPossibleError
+from ansible.module_utils.resource import HEADER, NotPossibleError, must, run
 from ansible.module_utils.resource_files import with_settings
 from ansible.module_utils.resource_postgresql import changed_hba_line
 
@@ -139,6 +139,21 @@ def test_a_setting_that_needs_what_is_not_there_does_not_keep_its_neighbours_awa
     assert "no dictionary is not there" in refused[0]["reason"]
     desired_state.apply(found)
     assert path.read_text() == HEADER + "B 2\n"
+
+
+def test_another_account_is_asked_from_a_folder_that_it_can_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.chdir(tmp_path)
+    done = run(["runuser", "-u", "nobody", "--", "pwd"])
+    assert (done.stdout, done.stderr) == ("/\n", "")
+
+
+def test_a_value_is_read_without_what_a_tool_complains_of() -> None:
+    assert must(["sh", "-c", "echo 0; echo warning >&2"]) == "0\n"
+    with pytest.raises(desired_state.RestoreError, match="warning"):
+        must(["sh", "-c", "echo warning >&2; exit 3"])
 
 
 def test_a_file_can_be_removed_and_stays_away(tmp_path: Path) -> None:
