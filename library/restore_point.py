@@ -194,8 +194,11 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
     """Back to what was before a confirmed change."""
     name, force = module.params["name"], module.params["force"]
     if name == "latest":
+        # An undo is behind a restore point as well, but it is no change to be undone in its turn.
         confirmed = [
-            meta["name"] for meta in points() if meta["state"] == "confirmed" and not meta.get("undone")
+            meta["name"]
+            for meta in points()
+            if meta["state"] == "confirmed" and not meta.get("undone") and "undoes" not in meta["plan"]
         ]
         if not confirmed:
             raise RestoreError("this host keeps no confirmed restore point: there is nothing to undo")

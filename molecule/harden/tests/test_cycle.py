@@ -106,6 +106,13 @@ def test_an_undo_leaves_exactly_what_was(cycle: Cycle, host: str) -> None:
     assert set(cycle.back[host]) ^ set(cycle.before[host]) == set()
 
 
+def test_what_was_taken_back_is_not_taken_back_again(cycle: Cycle, run: Callable[..., Done]) -> None:
+    assert cycle.undone.code == 0
+    done = run("undo_hardening", "--limit", "gate1", *REASON, *NOBODY_ASKS)
+    assert done.code == 1
+    assert "there is nothing to undo" in done.record.outcome_reason
+
+
 def test_no_request_failed_meanwhile(cycle: Cycle) -> None:
     assert cycle.driven["failures_total"] == 0, cycle.driven
     assert cycle.driven["booked"] > 10
