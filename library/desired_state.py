@@ -88,6 +88,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    if not 5 <= module.params["seconds"] <= 86400:
+        module.fail_json(msg=f"seconds must be 5 to 86400, not {module.params['seconds']}")
     try:
         found, refused = plan(module.params["resources"])
         diff = [

@@ -141,6 +141,8 @@ def main() -> None:
         required_if=[("state", "confirmed", ["name"]), ("state", "undone", ["name", "restore_point"])],
         supports_check_mode=True,
     )
+    if not 5 <= module.params["seconds"] <= 86400:
+        module.fail_json(msg=f"seconds must be 5 to 86400, not {module.params['seconds']}")
     try:
         answer = STATES[module.params["state"]](module)
     except (RestoreError, OSError) as error:

@@ -10,7 +10,7 @@ import stat
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.resource import HEADER, Difference, NotPossibleError, outside, read_text, then_of
-from ansible.module_utils.restore_engine import write_file
+from ansible.module_utils.restore_engine import RestoreError, opened, write_file
 
 
 def a_file(resource: Mapping[str, Any]) -> Optional[Difference]:
@@ -126,23 +126,24 @@ def a_mode(resource: Mapping[str, Any]) -> Optional[Difference]:
     """{path, mode, owner, group}: no more rights than these; rights that are already narrower stay."""
     path = resource["path"]
     try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return None
-    if stat.S_ISLNK(status.st_mode):
-        return None
-    now = stat.S_IMODE(status.st_mode)
-    mode = now & int(resource["mode"], 8) if "mode" in resource else now
-    if "set" in resource:  # a bit that must be there, as the sticky one
-        mode |= int(resource["set"], 8)
+        with opened(path) as descriptor:
+            status = os.fstat(descriptor)
+    except OSError:
+        return None  # gone, or a link
     uid = _owner(resource["owner"]) if "owner" in resource else status.st_uid
     gid = _group(resource["group"]) if "group" in resource else status.st_gid
+    now, mode = stat.S_IMODE(status.st_mode), _narrowed(status, resource)
     if (now, status.st_uid, status.st_gid) == (mode, uid, gid):
         return None
 
     def apply() -> None:
-        os.chown(path, uid, gid)
-        os.chmod(path, mode)
+        # Of the file that is open, and from its own mode: an account may exchange what it owns at any moment.
+        with opened(path) as descriptor:
+            there = os.fstat(descriptor)
+            if (there.st_dev, there.st_ino) != (status.st_dev, status.st_ino):
+                raise RestoreError(f"{path} was exchanged while it was looked at")
+            os.fchown(descriptor, uid, gid)
+            os.fchmod(descriptor, _narrowed(there, resource))
 
     return Difference(
         path,
@@ -151,6 +152,12 @@ def a_mode(resource: Mapping[str, Any]) -> Optional[Difference]:
         apply,
         rights=outside(path),
     )
+
+
+def _narrowed(status: os.stat_result, resource: Mapping[str, Any]) -> int:
+    mode = stat.S_IMODE(status.st_mode)
+    mode = mode & int(resource["mode"], 8) if "mode" in resource else mode
+    return mode | int(resource.get("set", "0"), 8)  # a bit that must be there, as the sticky one
 
 
 def a_home(resource: Mapping[str, Any]) -> Optional[Difference]:

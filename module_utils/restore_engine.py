@@ -26,7 +26,7 @@ import struct
 import subprocess
 import sys
 import time
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
 FOLDER = "/var/lib/maintenance/restore_points"
 UNITS = "/usr/local/lib/systemd/system"  # searched by systemd, survives a reboot, and is no part of /etc
@@ -59,22 +59,37 @@ def capture(paths: Sequence[str], blobs: Optional[str] = None) -> Manifest:
 
 
 def rights(paths: Sequence[str]) -> Manifest:
-    """Manifest of mode, owner and attributes alone: of a folder of logs or of a database nothing else is kept."""
+    """Manifest of mode, owner and attributes alone: of a folder of logs or of a database nothing else is kept.
+
+    `file` is which file it was: a log that was turned, or a link in its place, is another one.
+    """
     found: Manifest = {}
     for path in paths:
         try:
-            status = os.lstat(path)
-        except FileNotFoundError:
+            with opened(path) as descriptor:
+                status = os.fstat(descriptor)
+                attributes = _xattrs(descriptor)
+        except OSError:
             continue
-        mode = stat.S_IMODE(status.st_mode)
         found["rights:" + path] = {
             "type": "rights",
-            "mode": mode,
+            "mode": stat.S_IMODE(status.st_mode),
             "uid": status.st_uid,
             "gid": status.st_gid,
-            "xattrs": _xattrs(path),
+            "xattrs": attributes,
+            "file": [status.st_dev, status.st_ino],
         }
     return found
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[int]:
+    """A file or folder for its rights; a link is refused, as an account might put one in the place of its own file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _capture(path: str, found: Manifest, blobs: Optional[str]) -> None:
@@ -110,12 +125,14 @@ def _capture(path: str, found: Manifest, blobs: Optional[str]) -> None:
             _capture(os.path.join(path, name), found, blobs)
 
 
-def _xattrs(path: str) -> Dict[str, str]:
-    """ACLs and other attributes, without those that only the kernel may set."""
+def _xattrs(place: Union[str, int]) -> Dict[str, str]:
+    """ACLs and other attributes of a path or an open file."""
+    follow = isinstance(place, int)  # an open file cannot be told not to
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = os.listxattr(place, follow_symlinks=follow)
         return {
-            name: base64.b64encode(os.getxattr(path, name, follow_symlinks=False)).decode() for name in names
+            name: base64.b64encode(os.getxattr(place, name, follow_symlinks=follow)).decode()
+            for name in names
         }
     except OSError:
         return {}
@@ -136,8 +153,12 @@ def _keep(path: str, content: bytes) -> None:
 def write_file(path: str, content: bytes, mode: int, uid: int = 0, gid: int = 0) -> None:
     """Write a whole file or nothing, on the disk when this returns."""
     temporary = f"{path}.maintenance-{os.getpid()}"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(
+            temporary
+        )  # of a process that died; a link that somebody has put there is never written through
     descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
     )
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -155,12 +176,18 @@ def write_file(path: str, content: bytes, mode: int, uid: int = 0, gid: int = 0)
 
 def differences(one: Manifest, other: Manifest) -> List[str]:
     """Paths that are not the same in both, sorted."""
-    return sorted(path for path in {*one, *other} if one.get(path) != other.get(path))
+    return sorted(path for path in {*one, *other} if _kept(one.get(path)) != _kept(other.get(path)))
+
+
+def _kept(entry: Optional[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:
+    """An entry without which file it was: a log that was turned keeps its mode and owner."""
+    return None if entry is None else {name: value for name, value in entry.items() if name != "file"}
 
 
 def digest(manifest: Manifest) -> str:
     """One digest of a manifest."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    kept = {path: _kept(entry) for path, entry in manifest.items()}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 # Writing back.
@@ -193,25 +220,27 @@ def _remove(path: str) -> None:
 
 def _restore(path: str, wanted: Dict[str, Any], blobs: str) -> None:
     kind = wanted["type"]
-    path = path[len("rights:") :] if kind == "rights" else path
-    if kind == "other" or (kind == "rights" and not os.path.lexists(path)):
-        return  # a log that was rotated away has taken its mode with it
-    if kind != "rights" and os.path.lexists(path):
+    if kind == "rights":
+        _restore_rights(path[len("rights:") :], wanted)
+        return
+    if kind == "other":
+        return
+    if os.path.lexists(path):
         there = os.lstat(path)
         same_kind = {"file": stat.S_ISREG, "link": stat.S_ISLNK, "folder": stat.S_ISDIR}[kind](there.st_mode)
         if not same_kind:
             _remove(path)
-    if kind == "rights":
-        pass
-    elif kind == "folder":
-        os.makedirs(path, exist_ok=True)
-    elif kind == "link":
+    if kind == "link":
         if not os.path.islink(path) or os.readlink(path) != wanted["target"]:
             temporary = f"{path}.maintenance-{os.getpid()}"
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
             os.symlink(wanted["target"], temporary)
             os.replace(temporary, path)
         os.lchown(path, wanted["uid"], wanted["gid"])
         return
+    if kind == "folder":
+        os.makedirs(path, exist_ok=True)
     else:
         _set_flags(path, 0)
         with open(os.path.join(blobs, wanted["sha256"]), "rb") as file:
@@ -220,11 +249,34 @@ def _restore(path: str, wanted: Dict[str, Any], blobs: str) -> None:
             raise RestoreError(f"the kept content of {path} is damaged")
         if not _holds(path, content):
             write_file(path, content, wanted["mode"], wanted["uid"], wanted["gid"])
-    os.chown(path, wanted["uid"], wanted["gid"])
-    os.chmod(path, wanted["mode"])
-    _restore_xattrs(path, wanted["xattrs"])
+    with opened(path) as descriptor:
+        _give(descriptor, wanted)
     if kind == "file":
         _set_flags(path, wanted["flags"])
+
+
+def _restore_rights(path: str, wanted: Mapping[str, Any]) -> None:
+    """Of the very file that had them: one that was turned away has taken them with it, and a link is nobody's file."""
+    try:
+        with opened(path) as descriptor:
+            status = os.fstat(descriptor)
+            if wanted["file"] == [status.st_dev, status.st_ino]:
+                _give(descriptor, wanted)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+            raise
+
+
+def _give(descriptor: int, wanted: Mapping[str, Any]) -> None:
+    """Owner, mode and attributes of an open file."""
+    os.fchown(descriptor, wanted["uid"], wanted["gid"])
+    os.fchmod(descriptor, wanted["mode"])
+    there = _xattrs(descriptor)
+    for name in set(there) - set(wanted["xattrs"]):
+        os.removexattr(descriptor, name)
+    for name, value in wanted["xattrs"].items():
+        if there.get(name) != value:
+            os.setxattr(descriptor, name, base64.b64decode(value))
 
 
 def _holds(path: str, content: bytes) -> bool:
@@ -233,15 +285,6 @@ def _holds(path: str, content: bytes) -> bool:
             return file.read() == content
     except FileNotFoundError:
         return False
-
-
-def _restore_xattrs(path: str, wanted: Mapping[str, str]) -> None:
-    there = _xattrs(path)
-    for name in set(there) - set(wanted):
-        os.removexattr(path, name, follow_symlinks=False)
-    for name, value in wanted.items():
-        if there.get(name) != value:
-            os.setxattr(path, name, base64.b64decode(value), follow_symlinks=False)
 
 
 def _set_flags(path: str, flags: int) -> None:
@@ -340,6 +383,12 @@ def take(name: str, plan: Mapping[str, Any], folder: str = FOLDER) -> Point:
     list, "unless": argument list that says `t` where there is nothing to do, or none}}.
     """
     waiting = armed_point(folder)
+    if waiting is not None and not waiting.exists:
+        disarm(folder)  # nothing was kept, so nothing was changed
+        waiting = None
+    if waiting is not None and not _ticks():
+        revert(waiting)  # its process died before the timer ran: nobody will confirm it
+        waiting = None
     if waiting is not None:
         raise RestoreError(
             f"restore point {waiting.name} still waits for its confirmation on this host; "
@@ -367,6 +416,12 @@ def _need_room(folder: str) -> None:
         raise RestoreError(
             f"{folder} has less than {4 * RESERVE_BYTES >> 20} MB free: no way back could be kept"
         )
+
+
+def _ticks() -> bool:
+    """Whether the deadline of an armed restore point is on its way, or its way back is being gone."""
+    asked = _run(["systemctl", "is-active", f"{UNIT}.timer", f"{UNIT}.service"]).stdout.split()
+    return bool({"active", "activating"} & set(asked))
 
 
 def running(plan: Mapping[str, Any]) -> Dict[str, Any]:
@@ -478,7 +533,7 @@ def revert(point: Point, booting: bool = False) -> Dict[str, Any]:
     if booting and point.meta["plan"].get("undo"):
         return point.meta  # armed still: the late unit does it all again, with the services running
     now = point.capture()
-    left = [path for path in differences(before, now) if path in now or not path.startswith("rights:")]
+    left = [path for path in differences(before, now) if not _another(path, before, now)]
     point.note(
         state="failed" if left else "reverted", reverted=time.time(), restored=len(paths), left=left[:50]
     )
@@ -500,15 +555,26 @@ def undo(point: Point, force: bool = False) -> List[str]:
     before, after = point.read("before.json"), point.read("after.json")
     now = point.capture()
     changed = differences(before, after)
-    later = [path for path in changed if now.get(path) not in (after.get(path), before.get(path))]
+    later = [
+        path
+        for path in changed
+        if _kept(now.get(path)) not in (_kept(after.get(path)), _kept(before.get(path)))
+        and not _another(path, after, now)
+    ]
     if later and not force:
         raise RestoreError(
             f"changed by somebody since: {', '.join(later[:5])}{' …' if len(later) > 5 else ''}; look at them, "
             "then undo with harden_force=true"
         )
-    paths = [path for path in changed if now.get(path) != before.get(path)]
+    paths = [path for path in changed if _kept(now.get(path)) != _kept(before.get(path))]
     _go_back(point, before, point.read("running.json"), paths, False)
     return paths
+
+
+def _another(path: str, before: Manifest, now: Manifest) -> bool:
+    """Whether only rights were kept of it, and it is another file by now, or gone."""
+    then, there = before.get(path, {}), now.get(path, {})
+    return path.startswith("rights:") and then.get("file") != there.get("file")
 
 
 def _go_back(

@@ -102,6 +102,19 @@ def test_rights_that_are_narrower_already_stay(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_file_that_is_exchanged_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    path, secret = tmp_path / "own", tmp_path / "secret"
+    for file, mode in ((path, 0o666), (secret, 0o640)):
+        file.write_text("")
+        file.chmod(mode)
+    found, _ = desired_state.plan([{"kind": "mode", "path": str(path), "mode": "7664", "set": "1000"}])
+    path.unlink()
+    os.link(secret, path)
+    with pytest.raises(desired_state.RestoreError, match="exchanged"):
+        desired_state.apply(found)
+    assert secret.stat().st_mode & 0o7777 == 0o640
+
+
 def test_a_link_is_never_followed(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("")

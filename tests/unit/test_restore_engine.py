@@ -137,6 +137,32 @@ def test_of_a_folder_of_logs_only_the_rights_are_kept(tmp_path: Path) -> None:
     assert [path.name for path in logs.iterdir()] == ["b.log"]
 
 
+def test_rights_are_given_back_to_the_very_file_and_never_through_a_link(tmp_path: Path) -> None:
+    own, secret = tmp_path / "own", tmp_path / "secret"
+    own.write_text("")
+    own.chmod(0o666)
+    secret.write_text("root's")
+    secret.chmod(0o600)
+    before = engine.rights([str(own)])
+    own.unlink()
+    own.symlink_to(secret)
+    engine.restore(before, sorted(before), "")
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    own.unlink()
+    os.link(secret, own)
+    engine.restore(before, sorted(before), "")
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def test_nothing_is_written_through_a_name_that_somebody_has_put_there(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("root's")
+    for plant in (os.link, os.symlink):
+        plant(secret, tmp_path / f"file.maintenance-{os.getpid()}")
+        engine.write_file(str(tmp_path / "file"), b"new", 0o644, os.getuid(), os.getgid())
+        assert (secret.read_text(), (tmp_path / "file").read_text()) == ("root's", "new")
+
+
 def test_a_damaged_copy_is_never_put_back(tree: Path, tmp_path: Path) -> None:
     blobs = tmp_path / "files"
     blobs.mkdir()
@@ -197,8 +223,37 @@ def test_only_what_is_armed_can_be_confirmed(tmp_path: Path) -> None:
             engine.confirm(point)
 
 
-def test_a_second_change_waits_for_the_first(tmp_path: Path) -> None:
-    (tmp_path / "armed").write_text("first")
+def armed(folder: Path, monkeypatch: pytest.MonkeyPatch, *, ticks: bool) -> None:
+    """A restore point that waits for its confirmation, its timer running or lost."""
+    point = engine.Point("first", str(folder))
+    Path(point.blobs).mkdir(parents=True)
+    point.write("meta.json", {"name": "first", "state": "armed", "plan": {}, "taken": 1.0})
+    (folder / "armed").write_text("first")
+    monkeypatch.setattr(engine, "_ticks", lambda: ticks)
+    monkeypatch.setattr(engine, "covered", lambda _plan, _blobs=None: {})
+    point.write("before.json", {})
+    point.write("running.json", {"units": {}, "sysctls": {}, "firewall": None})
+
+
+def test_a_second_change_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    armed(tmp_path, monkeypatch, ticks=True)
     with pytest.raises(engine.RestoreError, match="first still waits"):
         engine.take("second", {}, str(tmp_path))
     assert not (tmp_path / "second").exists()
+
+
+def test_a_change_whose_deadline_was_lost_is_taken_back_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    armed(tmp_path, monkeypatch, ticks=False)
+    assert engine.take("second", {}, str(tmp_path)).meta["state"] == "taken"
+    assert engine.Point("first", str(tmp_path)).meta["state"] == "reverted"
+    assert not (tmp_path / "armed").exists()
+
+
+def test_a_name_without_a_restore_point_blocks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "covered", lambda _plan, _blobs=None: {})
+    (tmp_path / "armed").write_text("gone")
+    assert engine.take("second", {}, str(tmp_path)).meta["state"] == "taken"
