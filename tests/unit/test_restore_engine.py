@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -223,6 +224,14 @@ def test_only_what_is_armed_can_be_confirmed(tmp_path: Path) -> None:
             engine.confirm(point)
 
 
+def away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of this machine's own systemd is touched."""
+    monkeypatch.setattr(engine, "UNITS", str(folder / "units"))
+    monkeypatch.setattr(
+        engine, "_run", lambda command, _text="": subprocess.CompletedProcess(command, 0, "", "")
+    )
+
+
 def armed(folder: Path, monkeypatch: pytest.MonkeyPatch, *, ticks: bool) -> None:
     """A restore point that waits for its confirmation, its timer running or lost."""
     point = engine.Point("first", str(folder))
@@ -230,6 +239,7 @@ def armed(folder: Path, monkeypatch: pytest.MonkeyPatch, *, ticks: bool) -> None
     point.write("meta.json", {"name": "first", "state": "armed", "plan": {}, "taken": 1.0})
     (folder / "armed").write_text("first")
     monkeypatch.setattr(engine, "_ticks", lambda: ticks)
+    away(folder, monkeypatch)
     monkeypatch.setattr(engine, "covered", lambda _plan, _blobs=None: {})
     point.write("before.json", {})
     point.write("running.json", {"units": {}, "sysctls": {}, "firewall": None})
@@ -255,5 +265,6 @@ def test_a_name_without_a_restore_point_blocks_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "covered", lambda _plan, _blobs=None: {})
+    away(tmp_path, monkeypatch)
     (tmp_path / "armed").write_text("gone")
     assert engine.take("second", {}, str(tmp_path)).meta["state"] == "taken"
