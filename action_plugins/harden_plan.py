@@ -18,6 +18,26 @@ from ansible.module_utils import judgement_rules
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOPICS = REPOSITORY / "roles" / "harden" / "files" / "topics"
 RISKS = ("R0", "R1", "R2", "R3")
+REASONS = {
+    "manual": {
+        "zh": "没有可自动执行的措施，由人处理：见评估报告的建议",
+        "en": "no program can mend it: see the advice of the assessment",
+    },
+    "risk": {
+        "zh": "{risk} 可能切断登录或业务，须在 harden_controls 里点名",
+        "en": "{risk} may cut off access or the service: name it in harden_controls",
+    },
+    "skipped": {"zh": "harden_skip 指明不改", "en": "harden_skip names it"},
+    "unnamed": {"zh": "harden_controls 没有点名", "en": "harden_controls does not name it"},
+    "unset": {
+        "zh": "站点变量未设置：{variable}",
+        "en": "a variable of the site is not set: {variable}",
+    },
+    "name": {
+        "zh": "名称含特殊字符，不能写进语句，由人处理",
+        "en": "its name has characters that are not put into a statement: mend it by hand",
+    },
+}
 
 
 class ActionModule(Judge):  # type: ignore[misc]
@@ -40,6 +60,7 @@ class ActionModule(Judge):  # type: ignore[misc]
         remedies, risks = self._remedies(), self._risks(arguments["rules"])
         self._check_names(asked + skip, remedies)
         wanted = Choice(asked, skip, highest)
+        language = str(arguments.get("language", "zh"))
         planned, left, resources = [], [], []
         for finding in evidence:
             if finding["verdict"] not in ("fail", "partial"):
@@ -47,10 +68,11 @@ class ActionModule(Judge):  # type: ignore[misc]
             remedy = next((one for name, one in remedies if fnmatch.fnmatchcase(finding["id"], name)), None)
             if remedy is not None:
                 remedy = {"risk": risks[finding["id"]], **remedy}
-            why = wanted.refuses(finding["id"], remedy) or unsayable(remedy, finding["subject"])
             line = {"check": finding["id"], "subject": finding["subject"], "title": finding["title"]}
-            if why or remedy is None:
-                left.append(line | {"reason": why})
+            why = wanted.refuses(finding["id"], remedy) or unsayable(remedy, finding["subject"])
+            unset = "" if why or remedy is None else self._unset(remedy, task_vars or {})
+            if why or unset or remedy is None:
+                left.append(line | reason(why or "unset", language, variable=unset, **(remedy or {})))
                 continue
             planned.append(line | {"risk": remedy["risk"], "topic": remedy["topic"]})
             for resource in self._resources(remedy, finding, task_vars or {}):
@@ -95,17 +117,30 @@ class ActionModule(Judge):  # type: ignore[misc]
                     f"topics: {', '.join(sorted(topics))}"
                 )
 
+    def _unset(self, remedy: Mapping[str, Any], task_vars: dict[str, Any]) -> str:
+        """The site's variables of which a remedy needs one, where none of them says anything; or ''."""
+        asked = [str(name) for name in remedy.get("asks", [])]
+        templar = self._templar.copy_with_new_env(available_variables=task_vars)
+        for name in asked:
+            root, _dot, part = name.partition(".")
+            value = templar.template(task_vars.get(root))
+            if value.get(part) if part and isinstance(value, dict) else value:
+                return ""
+        return ", ".join(asked)
+
     def _resources(
         self, remedy: Mapping[str, Any], finding: Mapping[str, str], task_vars: dict[str, Any]
     ) -> Iterator[dict[str, Any]]:
-        own = {**task_vars, "subject": finding["subject"]}
+        known = {**task_vars, "subject": finding["subject"]}
         limits = {
             **self._templar.template(task_vars.get("baseline_limits", {})),
             **self._templar.template(task_vars.get("baseline_site_limits", {})),
         }
-        templar = self._templar.copy_with_new_env(available_variables={**own, "limits": limits})
+        templar = self._templar.copy_with_new_env(available_variables={**known, "limits": limits})
         for resource in remedy["resources"]:
-            yield {**templar.template(resource), "checks": [finding["id"]]}
+            own = dict(templar.template(resource))
+            if own.pop("when", True):
+                yield {**own, "checks": [finding["id"]]}
 
 
 def names(given: Any) -> list[str]:
@@ -115,11 +150,14 @@ def names(given: Any) -> list[str]:
 
 
 def unsayable(remedy: Mapping[str, Any] | None, subject: str) -> str:
-    """Why a subject cannot stand in a statement, or ''. A role or database may be called anything."""
+    """Whether a subject cannot stand in a statement. A role or database may be called anything."""
     statements = remedy is not None and any(one["kind"] == "statement" for one in remedy["resources"])
-    if statements and not re.fullmatch(r"\d+([ /][A-Za-z0-9_.$-]+)?", subject):
-        return "its name has characters that are not put into a statement: mend it by hand"
-    return ""
+    return "name" if statements and not re.fullmatch(r"\d+([ /][A-Za-z0-9_.$-]+){0,2}", subject) else ""
+
+
+def reason(kind: str, language: str, **about: Any) -> dict[str, str]:
+    """Why something is left as it is: the kind for a program, the sentence for a person."""
+    return {"kind": kind, "reason": REASONS[kind][language].format_map({"risk": "", **about})}
 
 
 class Choice:
@@ -131,16 +169,14 @@ class Choice:
         self.highest = highest
 
     def refuses(self, check: str, remedy: Mapping[str, Any] | None) -> str:
-        """Why a failing check is left as it is, or ''."""
+        """Why a failing check is left as it is, as a key of REASONS, or ''."""
         if remedy is None:
-            return "no program can mend it: see the advice of the assessment"
+            return "manual"
         if self._named(self.skip, check, remedy):
-            return "harden_skip names it"
+            return "skipped"
         if self.asked:
-            return "" if self._named(self.asked, check, remedy) else "harden_controls does not name it"
-        if remedy["risk"] > self.highest:
-            return f"{remedy['risk']} may cut off access: name it in harden_controls"
-        return ""
+            return "" if self._named(self.asked, check, remedy) else "unnamed"
+        return "risk" if remedy["risk"] > self.highest else ""
 
     @staticmethod
     def _named(names: list[str], check: str, remedy: Mapping[str, Any]) -> bool:

@@ -18,11 +18,16 @@ options:
   resources:
     description:
       - What is to be. Each has C(kind), one of C(file), C(setting), C(mode), C(unit), C(sysctl), C(account),
-        C(postgresql) and C(command), what that kind needs (see C(module_utils/desired_state.py)), and C(checks), the
-        ids that it is for.
+        C(mount), C(sudoers), C(pam_stack), C(postgresql), C(hba), C(statement) and C(command), what that kind needs (see
+        C(module_utils/desired_state.py)), and C(checks), the ids that it is for.
     type: list
     elements: dict
     required: true
+  secrets:
+    description:
+      - What stands in the content of a file as C(@NAME@), by name. It is never shown, also not in a difference.
+    type: dict
+    default: {}
   restore_point:
     description: Name of the restore point that is taken when something changes; as the run's.
     type: str
@@ -66,11 +71,17 @@ restore_point:
   type: str
   sample: 20261123T010203Z-1a2b-harden
 not_possible:
-  description: Resources that this host cannot be given, with the reason.
+  description: Resources that this host cannot be given, with the reason and its kind (package, access, kernel, host).
   returned: always
   type: list
   elements: dict
-  sample: [{checks: LNX-IP-10, subject: kernel.randomize_va_space, reason: its kernel belongs to another machine}]
+  sample: [{checks: LNX-IP-10, subject: kernel.sysrq, reason: its kernel belongs to another machine, kind: kernel}]
+next_start:
+  description: What of the change, or of its way back, comes into force with the next start of the host only.
+  returned: always
+  type: list
+  elements: str
+  sample: [the kernel's command line is in force after the next start of the host]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -83,6 +94,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "resources": {"type": "list", "elements": "dict", "required": True},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
             "restore_point": {"type": "str", "required": True},
             "seconds": {"type": "int", "default": 180},
         },
@@ -91,7 +103,7 @@ def main() -> None:
     if not 5 <= module.params["seconds"] <= 86400:
         module.fail_json(msg=f"seconds must be 5 to 86400, not {module.params['seconds']}")
     try:
-        found, refused = plan(module.params["resources"])
+        found, refused = plan(module.params["resources"], module.params["secrets"])
         diff = [
             {
                 "before_header": difference.subject,
@@ -102,6 +114,7 @@ def main() -> None:
             for difference in found
         ]
         answer = {"changed": bool(found), "diff": diff, "not_possible": refused, "restore_point": ""}
+        answer["next_start"] = restore_plan(found)["next_start"]
         if found and not module.check_mode:
             answer["restore_point"] = module.params["restore_point"]
             change(found, module.params["restore_point"], module.params["seconds"])

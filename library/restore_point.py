@@ -91,6 +91,12 @@ left:
   type: list
   elements: str
   sample: []
+next_start:
+  description: What of the way back comes into force with the next start of the host only.
+  returned: when O(state=undone)
+  type: list
+  elements: str
+  sample: []
 digest_before:
   description: Digest of the state before the change.
   returned: when O(state=undone)
@@ -235,6 +241,9 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
         point.note(undone=own)
         answer["restore_point"] = own
         digests = state_digest(point)
+    answer["next_start"] = list(meta["plan"].get("next_start", []))
+    for sentence in answer["next_start"]:
+        module.warn(f"restart the host: {sentence}")
     answer["left"] = differences(point.read("before.json"), point.capture())[:50]
     answer.update(
         digest_before=digests["before"],

@@ -8,13 +8,18 @@ A resource is a mapping with `kind` and what the kind needs; KINDS lists them. E
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible.module_utils.resource import Difference, NotPossibleError, must
+from ansible.module_utils.resource import Difference, NotPossibleError, must, run
+from ansible.module_utils.resource_access import a_pam_stack, shut_out
 from ansible.module_utils.resource_files import a_file, a_home, a_mode, a_setting, with_settings
-from ansible.module_utils.resource_postgresql import a_hba_line, a_postgresql_setting, a_statement
+from ansible.module_utils.resource_hba import a_hba_file
+from ansible.module_utils.resource_mounts import a_mount
+from ansible.module_utils.resource_postgresql import a_postgresql_setting, a_statement
+from ansible.module_utils.resource_sudoers import a_sudoers_change
 from ansible.module_utils.resource_system import (
     a_command,
     a_sysctl,
@@ -28,51 +33,92 @@ from ansible.module_utils.restore_engine import RestoreError
 __all__ = ["KINDS", "RestoreError", "apply", "plan", "restore_plan", "with_settings"]
 
 
-def plan(resources: Sequence[Mapping[str, Any]]) -> Tuple[List[Difference], List[Dict[str, str]]]:
+def plan(
+    resources: Sequence[Mapping[str, Any]], secrets: Optional[Mapping[str, str]] = None
+) -> Tuple[List[Difference], List[Dict[str, str]]]:
     """What differs, in the order given, and the resources that this host cannot be given with their reasons.
 
-    Settings of one file are one difference: the file is written once.
+    Settings of one file are one difference: the file is written once. secrets: what stands in a file's content as
+    @NAME@ and never enters a plan, a difference or a record.
     """
     found: List[Difference] = []
     refused: List[Dict[str, str]] = []
     fit: List[Mapping[str, Any]] = []
     for resource in itertools.chain.from_iterable(map(expanded, resources)):
-        reason = _unfit(resource)
+        reason, kind = _unfit(resource)
         if reason:
-            refused.append(_refusal(resource, reason))
+            refused.append(_refusal(resource, reason, kind))
         else:
-            fit.append(resource)
+            fit.append(_with_secrets(resource, secrets or {}))
     for resource in _grouped(fit):
         try:
             difference = KINDS[resource["kind"]](resource)
+            refused += [_refusal(resource, reason, kind) for reason, kind in resource.get("refused", ())]
         except NotPossibleError as error:
-            refused.append(_refusal(resource, str(error)))
+            refused.append(_refusal(resource, str(error), error.kind))
             continue
         if difference is not None:
             more = tuple(path for path in resource.get("paths", ()) if path not in difference.paths)
-            found.append(difference._replace(paths=difference.paths + more))
+            found.append(
+                difference._replace(
+                    paths=difference.paths + more,
+                    next_start=difference.next_start or resource.get("next_start", ""),
+                )
+            )
     return found, refused
 
 
-def _unfit(resource: Mapping[str, Any]) -> str:
-    """Why a host cannot be given a resource whatever it is now, or ''."""
+def _unfit(resource: Mapping[str, Any]) -> Tuple[str, str]:
+    """Why a host cannot be given a resource whatever it is now, and the kind of the reason; or nothing."""
     if resource.get("only_machine") and in_container():
-        return "a container's kernel belongs to another machine"
+        return "a container's kernel belongs to another machine", "kernel"
+    if resource.get("unlocked_audit") and _audit_is_locked():
+        return (
+            "the audit rules are fixed until the next start: undo that (LNX-AU-24), restart, then harden again",
+            "host",
+        )
     if "needs" in resource and not os.path.exists(resource["needs"]):
-        return f"{resource['needs']} is not there: its package is not installed"
-    return ""
+        return f"{resource['needs']} is not there: its package is not installed", "package"
+    return shut_out(resource.get("lets_in", {})), "access"
 
 
-def _refusal(resource: Mapping[str, Any], reason: str) -> Dict[str, str]:
-    name = str(resource.get("path") or resource.get("name") or resource.get("key"))
-    return {"checks": ",".join(resource.get("checks", [])), "subject": name, "reason": reason}
+@functools.lru_cache(maxsize=1)
+def _audit_is_locked() -> bool:
+    return "enabled 2" in run(["auditctl", "-s"]).stdout.splitlines()
+
+
+def _with_secrets(resource: Mapping[str, Any], secrets: Mapping[str, str]) -> Mapping[str, Any]:
+    content = resource.get("content")
+    if content is None:
+        return resource
+    for name, value in secrets.items():
+        content = content.replace(f"@{name}@", value)
+    return {**resource, "content": content}
+
+
+def _refusal(resource: Mapping[str, Any], reason: str, kind: str) -> Dict[str, str]:
+    name = str(resource.get("path") or resource.get("name") or resource.get("key") or resource["kind"])
+    return {"checks": ",".join(resource.get("checks", [])), "subject": name, "reason": reason, "kind": kind}
+
+
+# What is looked at as a whole: one change moves, or shuts out with, another.
+_TOGETHER = {"hba": "edits", "sudoers": "changes"}
 
 
 def _grouped(resources: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
-    """Settings of the same file together, at the place of the first."""
+    """Settings of the same file together, at the place of the first; so are lines of pg_hba.conf and rules of sudo."""
     grouped: List[Dict[str, Any]] = []
     files: Dict[str, Dict[str, Any]] = {}
     for resource in resources:
+        if resource["kind"] in _TOGETHER:
+            part = _TOGETHER[resource["kind"]]
+            whole = f"{resource['kind']} {resource.get('port', '')}"
+            if whole not in files:
+                files[whole] = {**resource, part: [], "checks": []}
+                grouped.append(files[whole])
+            files[whole][part].append(resource)
+            files[whole]["checks"] += resource.get("checks", [])
+            continue
         if resource["kind"] != "setting":
             grouped.append(dict(resource))
             continue
@@ -99,8 +145,11 @@ KINDS: Dict[str, Callable[[Mapping[str, Any]], Optional[Difference]]] = {
     "account": an_account,
     "postgresql": a_postgresql_setting,
     "statement": a_statement,
-    "hba": a_hba_line,
+    "hba": a_hba_file,
     "command": a_command,
+    "sudoers": a_sudoers_change,
+    "mount": a_mount,
+    "pam_stack": a_pam_stack,
 }
 
 
@@ -114,6 +163,8 @@ def restore_plan(found: Sequence[Difference]) -> Dict[str, Any]:
         "rights": sorted({path for difference in found for path in difference.rights}),
         "units": sorted({unit for difference in found for unit in difference.units}),
         "sysctls": sorted({key for difference in found for key in difference.sysctls}),
+        "mounts": sorted({mount for difference in found for mount in difference.mounts}),
+        "next_start": sorted({one.next_start for one in found if one.next_start}),
         "firewall": any(difference.firewall for difference in found)
         or any(difference.subject.startswith("/etc/nftables") for difference in found),
         "commands": commands,

@@ -31,6 +31,10 @@ class Difference(NamedTuple):
     units: Tuple[str, ...] = ()
     sysctls: Tuple[str, ...] = ()
     firewall: bool = False
+    mounts: Tuple[str, ...] = ()  # whose options it changes
+    next_start: str = (
+        ""  # what of it, or of its way back, comes into force with the next start of the host only
+    )
     then: Tuple[
         Tuple[str, ...], ...
     ] = ()  # commands that bring it into force, each run once after all changes
@@ -40,7 +44,14 @@ class Difference(NamedTuple):
 
 
 class NotPossibleError(Exception):
-    """A resource that this host cannot be given, and why; the others are."""
+    """A resource that this host cannot be given, and why; the others are.
+
+    kind: `package` (what is not installed), `access` (somebody would be shut out), `kernel` (not the host's own), `host`.
+    """
+
+    def __init__(self, reason: str, kind: str = "host") -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 def run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":

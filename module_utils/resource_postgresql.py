@@ -1,35 +1,54 @@
-"""Resources of a PostgreSQL server: settings, statements that know their way back, lines of pg_hba.conf."""
+"""Resources of a PostgreSQL server: settings, also those that need a restart, and statements that know their way back."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
-import stat
+import socket
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
-from ansible.module_utils.resource import Difference, NotPossibleError, must, outside, read_text
-from ansible.module_utils.restore_engine import RestoreError, write_file
+from ansible.module_utils.resource import Difference, NotPossibleError, must, read_text, run
+from ansible.module_utils.restore_engine import RestoreError
 
 
 def a_postgresql_setting(resource: Mapping[str, Any]) -> Optional[Difference]:
-    """{port, key, value}: a setting of PostgreSQL by ALTER SYSTEM, in force after a reload (or its next start)."""
-    port, name, value = str(resource["port"]), resource["key"], str(resource["value"])
+    """{port, key, value | adds, library, restart, serves, files}: a setting of PostgreSQL by ALTER SYSTEM.
+
+    library: the first of these that is installed; adds: it comes to the list, and all others stay. restart: it comes
+    into force with a restart of the server, made here and on the way back; else with a reload. serves: the value must
+    have every address that a session comes by now. files: settings whose files must be there.
+    """
+    port, name = str(resource["port"]), resource["key"]
     if not re.fullmatch(r"[a-z_][a-z0-9_.]*", name):
         raise RestoreError(f"'{name}' is no name of a setting")
     # The value that is written down, else the one in force; the name was checked above.
     written = f"select setting from pg_file_settings where name = '{name}' and sourcefile like '%auto.conf'"  # noqa: S608
-    query = (
-        f"select coalesce(({written}), current_setting('{name}', true)), current_setting('data_directory')"
-    )
-    rows = must([*_psql(port), query]).strip("\n").split("|")
-    now, folder = rows[0], rows[-1]
+    query = f"""select coalesce(({written}), current_setting('{name}', true), chr(1)), current_setting('data_directory'),
+        (select setting from pg_config where name = 'PKGLIBDIR')"""  # noqa: S608
+    now, folder, libraries = must([*psql(port), query]).strip("\n").rsplit("|", 2)
+    library = _installed(libraries, [str(one) for one in resource.get("library", ())])
+    # A setting of a library that is not loaded yet is only known to a session that has loaded it.
+    loading = [f"load '{library}'", "-c"] if now == chr(1) and library else []
+    if now == chr(1) and not library:
+        raise NotPossibleError(f"the server does not know {name}: load its library first", "package")
+    value = with_element(now, library) if resource.get("adds") else str(resource["value"])
     if now == value:
         return None
-    literal = "'" + value.replace("'", "''") + "'"
+    for file in resource.get("files", ()):
+        _readable(port, folder, file)
+    if resource.get("serves"):
+        _serves(port, value)
+    # A list in one literal would be one element to some settings.
+    parts = elements(value) if resource.get("adds") else [value]
+    literal = ", ".join("'" + part.replace("'", "''") + "'" for part in parts)
+    # Before the change, as the server may be away after it.
+    in_force: Tuple[Tuple[str, ...], ...] = (reload_command(folder),)
+    if resource.get("restart"):
+        in_force = (restart_command(folder), (*psql(port), "select 1"))
 
     def apply() -> None:
-        must([*_psql(port), f"alter system set {name} = {literal}"])
+        must([*psql(port), *loading, f"alter system set {name} = {literal}"])
 
     return Difference(
         f"PostgreSQL {port}: {name}",
@@ -37,8 +56,72 @@ def a_postgresql_setting(resource: Mapping[str, Any]) -> Optional[Difference]:
         value,
         apply,
         paths=(f"{folder}/postgresql.auto.conf",),
-        then=(_reload(folder),),
+        then=in_force,
     )
+
+
+def _installed(folder: str, libraries: Sequence[str]) -> str:
+    """The first of these libraries that the server could load, or '' where none is asked for."""
+    for name in libraries:
+        if re.fullmatch(r"[a-z_0-9]+", name) and os.path.exists(f"{folder}/{name}.so"):
+            return name
+    if libraries:
+        raise NotPossibleError(f"{folder}/{libraries[0]}.so is not installed", "package")
+    return ""
+
+
+def elements(value: str) -> List[str]:
+    """The elements of a list, without their quotes."""
+    return [part.strip().strip('"') for part in value.split(",") if part.strip()]
+
+
+def with_element(value: str, element: str) -> str:
+    """A list with this element at its end, unless it has it."""
+    there = elements(value)
+    return value if element in there else ", ".join([*there, element])
+
+
+def restart_command(folder: str) -> Tuple[str, ...]:
+    """What restarts the server of a data folder: its unit, which is asked of the running server's own process."""
+    process = (read_text(f"{folder}/postmaster.pid") or "").split("\n")[0].strip()
+    groups = read_text(f"/proc/{process}/cgroup") if process.isdecimal() else None
+    units = re.findall(r"/([^/\n]+\.service)$", groups or "", re.MULTILINE)
+    if not units:
+        raise NotPossibleError("the server was not started by systemd: restart it by hand")
+    return ("systemctl", "restart", units[0])
+
+
+def _readable(port: str, folder: str, setting: str) -> None:
+    """Refuses where the file of a setting is not there for the server: its next start would fail."""
+    value = must([*psql(port), f"show {setting}"]).strip()
+    path = os.path.join(folder, value)
+    if not value or run(["runuser", "-u", "postgres", "--", "test", "-r", path]).returncode != 0:
+        raise NotPossibleError(f"{setting} ({path}) is not there for the server: put it there first")
+
+
+def _serves(port: str, value: str) -> None:
+    """Refuses where a session comes by an address that the server would not listen at any more."""
+    listed = elements(value)
+    if {"*", "0.0.0.0"} & set(listed):  # noqa: S104  (read, not bound)
+        return
+    known = {info[4][0] for name in listed for info in _resolved(name)}
+    # Of every backend: its own end of the connection stands in the kernel's table, not in a view.
+    used = {address for address in _local_ends(port) if address not in known}
+    if used:
+        raise NotPossibleError(f"sessions come by {', '.join(sorted(used))}, which is not listed", "access")
+
+
+def _resolved(name: str) -> List[Any]:
+    try:
+        return socket.getaddrinfo(name, None)
+    except OSError:
+        raise NotPossibleError(f"the address {name} is not known to this host") from None
+
+
+def _local_ends(port: str) -> List[str]:
+    told = must(["ss", "-Htn", "state", "established", f"( sport = :{port} )"])
+    ends = [line.split()[2].rsplit(":", 1)[0] for line in told.splitlines() if len(line.split()) > 3]
+    return sorted({end.strip("[]").replace("::ffff:", "") for end in ends})
 
 
 def a_statement(resource: Mapping[str, Any]) -> Optional[Difference]:
@@ -47,88 +130,29 @@ def a_statement(resource: Mapping[str, Any]) -> Optional[Difference]:
     unless: a query that gives `t` where there is nothing to do. undo: a query that gives, before the change, the
     statements that take it back, one a line.
     """
-    psql = _psql(str(resource["port"]), resource.get("database", "postgres"))
-    if must([*psql, "select pg_is_in_recovery()"]).strip() == "t":
+    asking = psql(str(resource["port"]), resource.get("database", "postgres"))
+    if must([*asking, "select pg_is_in_recovery()"]).strip() == "t":
         raise NotPossibleError("it is a standby: what its primary is given arrives by itself")
-    if must([*psql, resource["unless"]]).strip() == "t":
+    if must([*asking, resource["unless"]]).strip() == "t":
         return None
-    statements = [line for line in must([*psql, resource["undo"]]).splitlines() if line.strip()]
+    statements = [line for line in must([*asking, resource["undo"]]).splitlines() if line.strip()]
     return Difference(
         f"PostgreSQL {resource['port']}: {resource['name']}",
         "; ".join(statements),
         resource["sql"],
-        lambda: must([*psql, resource["sql"]]) and None,
-        undo=tuple({"run": [*psql, statement], "unless": None} for statement in statements),
-        redo=({"run": [*psql, resource["sql"]], "unless": [*psql, resource["unless"]]},),
+        lambda: must([*asking, resource["sql"]]) and None,
+        undo=tuple({"run": [*asking, statement], "unless": None} for statement in statements),
+        redo=({"run": [*asking, resource["sql"]], "unless": [*asking, resource["unless"]]},),
     )
 
 
-def a_hba_line(resource: Mapping[str, Any]) -> Optional[Difference]:
-    """{port, file, line, type | method}: one line of pg_hba.conf; its number is that of the server's own reading."""
-    port, number = str(resource["port"]), int(resource["line"])
-    path, folder = must([*_psql(port), "show hba_file", "-c", "show data_directory"]).split("\n")[:2]
-    if resource.get("file", os.path.basename(path)) != os.path.basename(path):
-        raise NotPossibleError(
-            f"the line stands in {resource['file']}, which {path} includes: mend it by hand"
-        )
-    lines = (read_text(path) or "").splitlines()
-    if not 0 < number <= len(lines):
-        raise NotPossibleError(f"{path} has no line {number}")
-    before = lines[number - 1]
-    lines[number - 1] = changed_hba_line(
-        before, resource.get("type"), resource.get("method"), lines[: number - 1]
-    )
-    if lines[number - 1] == before:
-        return None
-    status = os.stat(path)
-    text = "\n".join(lines) + "\n"
-
-    def apply() -> None:
-        content = text.encode("utf-8", "surrogateescape")
-        write_file(path, content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
-
-    # A file with an error stays out of force at a reload, but the next start fails with it.
-    sound = (
-        "do $$ begin if exists (select from pg_hba_file_rules where error is not null) "
-        "then raise 'pg_hba.conf has an error'; end if; end $$"
-    )
-    return Difference(
-        f"{path}:{number}",
-        before,
-        lines[number - 1],
-        apply,
-        outside(path),
-        then=(_reload(folder),),
-        check=(*_psql(port), sound),
-    )
-
-
-def changed_hba_line(line: str, kind: Optional[str], method: Optional[str], earlier: Sequence[str]) -> str:
-    """The line with another type or method; raises NotPossibleError where that would shut out whoever takes it back."""
-    if '"' in line:
-        raise NotPossibleError("the line has names in quotes: mend it by hand")
-    fields = re.split(r"(\s+)", line.strip())
-    words = list(range(0, len(fields), 2))
-    if kind:
-        fields[0] = kind
-    if method:
-        own = [" ".join(other.split()) for other in earlier]
-        if fields[0] == "local" and "local all postgres peer" not in own:
-            raise NotPossibleError(
-                "root would lose the way in: put `local all postgres peer` before this line first"
-            )
-        # TYPE DATABASE USER [ADDRESS [MASK]] METHOD [OPTIONS]
-        masked = len(words) > 5 and re.match(r"[\d.:a-f]+$", fields[8])
-        fields[words[3 if fields[0] == "local" else 5 if masked else 4]] = method
-    return "".join(fields)
-
-
-def _reload(folder: str) -> Tuple[str, ...]:
+def reload_command(folder: str) -> Tuple[str, ...]:
     """Without a login: the rules that are taken back may be the ones that refuse it."""
     return ("sh", "-c", f"kill -HUP $(head -n 1 {shlex.quote(folder)}/postmaster.pid)")
 
 
-def _psql(port: str, database: str = "postgres") -> List[str]:
+def psql(port: str, database: str = "postgres") -> List[str]:
+    """psql as the server's own account; a statement follows."""
     return [
         "runuser",
         "-u",

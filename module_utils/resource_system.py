@@ -93,7 +93,9 @@ def a_sysctl(resource: Mapping[str, Any]) -> Optional[Difference]:
         return None
     # In a container the kernel's own parameters belong to the machine below.
     if not writable(key):
-        raise NotPossibleError(f"{key} cannot be set on this host: its kernel belongs to another machine")
+        raise NotPossibleError(
+            f"{key} cannot be set on this host: its kernel belongs to another machine", "kernel"
+        )
     return Difference(key, now, value, lambda: write_sysctl(key, value), sysctls=(key,))
 
 
@@ -147,16 +149,17 @@ def _shadow(name: str) -> List[str]:
 
 
 def a_command(resource: Mapping[str, Any]) -> Optional[Difference]:
-    """{name, unless, argv, paths}: a tool that writes the files itself; `unless` tells that it has nothing to do."""
+    """{name, unless, argv, paths, then, check}: a tool that writes the files itself; `unless` tells that it need not."""
     done = run(resource["unless"])
     if done.returncode == 0:
         return None
     if done.returncode == 127:
-        raise NotPossibleError(f"{resource['unless'][0]} is not installed")
+        raise NotPossibleError(f"{resource['unless'][0]} is not installed", "package")
     return Difference(
         resource["name"],
         said(done) or "not so",
         " ".join(resource["argv"]),
         lambda: must(resource["argv"]) and None,
         then=then_of(resource),
+        check=tuple(resource.get("check", ())),
     )

@@ -186,8 +186,11 @@ def _kept(entry: Optional[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:
 
 def digest(manifest: Manifest) -> str:
     """One digest of a manifest."""
-    kept = {path: _kept(entry) for path, entry in manifest.items()}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    return _digest({path: _kept(entry) for path, entry in manifest.items()})
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 # Writing back.
@@ -378,9 +381,10 @@ def take(name: str, plan: Mapping[str, Any], folder: str = FOLDER) -> Point:
     """Keep everything that the way back needs; nothing is changed or armed yet.
 
     plan: {"paths": other paths than /etc, "rights": paths whose mode and owner alone change, "units": units whose state
-    changes, "sysctls": keys, "firewall": bool, "commands": argument lists that bring restored files into force, "undo"
-    and "redo": what takes back, and makes again, what stands in no file, as the roles of a database: {"run": argument
-    list, "unless": argument list that says `t` where there is nothing to do, or none}}.
+    changes, "sysctls": keys, "mounts": paths whose options change, "firewall": bool, "next_start": sentences
+    about what only a start of the host brings into force, "commands": argument lists that bring restored files into
+    force, "undo" and "redo": what takes back, and makes again, what stands in no file, as the roles of a database:
+    {"run": argument list, "unless": argument list that says `t` where there is nothing to do, or none}}.
     """
     waiting = armed_point(folder)
     if waiting is not None and not waiting.exists:
@@ -432,7 +436,35 @@ def running(plan: Mapping[str, Any]) -> Dict[str, Any]:
         },
         "sysctls": {key: read_sysctl(key) for key in plan.get("sysctls", [])},
         "firewall": _run(["nft", "list", "ruleset"]).stdout if plan.get("firewall") else None,
+        # Only where it is asked for: the digest of a restore point that knows of no mounts stays what it was.
+        **({"mounts": {path: mount_options(path) for path in plan["mounts"]}} if plan.get("mounts") else {}),
     }
+
+
+def mount_options(path: str) -> Optional[List[str]]:
+    """The options of the mount itself, as it is; None where nothing is mounted."""
+    found = None
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            fields = line.split()
+            if fields[4] == path:  # the last one is on top
+                found = fields[5].split(",")
+    return found
+
+
+def remount(path: str, options: Sequence[str]) -> None:
+    """Give a mount exactly these options, whatever /etc/fstab says; of the file system below nothing changes."""
+    allowed = [name[2:] for name in ("nosuid", "nodev", "noexec") if name not in options]
+    _must(
+        [
+            "mount",
+            "--options-source",
+            "disable",
+            "-o",
+            ",".join(["remount", "bind", *options, *allowed]),
+            path,
+        ]
+    )
 
 
 def sysctl_path(key: str) -> str:
@@ -588,15 +620,21 @@ def _go_back(
         if value is not None and read_sysctl(key) != value:
             with contextlib.suppress(OSError):
                 write_sysctl(key, value)
+    for path, kept in was.get("mounts", {}).items():
+        now = mount_options(path)
+        if kept is not None and now is not None and now != kept:
+            with contextlib.suppress(RestoreError):  # what is left of it the digest tells
+                remount(path, kept)
     if was["firewall"] is not None and _run(["nft", "list", "ruleset"]).stdout != was["firewall"]:
         _run(["nft", "-f", "-"], "flush ruleset\n" + was["firewall"])
     # At the start of a host its services come up with the old files anyway; those that were kept from it are asked for.
+    for command in [] if booting else plan.get("commands", []):
+        _run(command)
+    # A server that did not start with the new files has to run before it can be asked.
     for step in [] if booting else plan.get("undo", []):
         if step["unless"] and _run(step["unless"]).stdout.strip() == "t":
             continue
         _must(step["run"])
-    for command in [] if booting else plan.get("commands", []):
-        _run(command)
     for unit, state in was["units"].items():
         verb = "start" if state in ("active", "activating", "reloading") else "stop"
         if (_run(["systemctl", "is-active", unit]).stdout.strip() == "active") != (verb == "start"):
@@ -606,12 +644,9 @@ def _go_back(
 def state_digest(point: Point) -> Dict[str, str]:
     """Digests of what a restore point covers: as it was before, and as it is now."""
     plan = point.meta["plan"]
-    before = {"files": digest(point.read("before.json")), "running": digest(point.read("running.json"))}
-    now = {"files": digest(point.capture()), "running": digest(running(plan))}
-    return {
-        "before": hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest(),
-        "now": hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest(),
-    }
+    before = {"files": digest(point.read("before.json")), "running": _digest(point.read("running.json"))}
+    now = {"files": digest(point.capture()), "running": _digest(running(plan))}
+    return {"before": _digest(before), "now": _digest(now)}
 
 
 def _run(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess[str]":

@@ -10,7 +10,7 @@ import pytest
 from ansible.module_utils import desired_state
 from ansible.module_utils.resource import HEADER, NotPossibleError, must, run
 from ansible.module_utils.resource_files import with_settings
-from ansible.module_utils.resource_postgresql import changed_hba_line
+from ansible.module_utils.resource_hba import changed_hba_line
 
 LOGIN_DEFS = "# PASS_MAX_DAYS 1\nPASS_MAX_DAYS\t99999\nUMASK 022 # usual\n"
 
@@ -74,6 +74,8 @@ def test_the_way_back_knows_what_lies_outside_of_etc_and_what_brings_it_into_for
         "rights": [],
         "units": [],
         "sysctls": [],
+        "mounts": [],
+        "next_start": [],
         "firewall": False,
         "commands": [["true", "x"]],
         "undo": [],

@@ -42,7 +42,7 @@ def test_a_remedy_is_for_checks_that_there_are_and_of_a_kind_that_there_is(
     topic: str, remedy: dict[str, Any]
 ) -> None:
     assert TOPICS[topic]["topic"] == topic
-    assert set(remedy) <= {"checks", "risk", "resources"}
+    assert set(remedy) <= {"checks", "risk", "asks", "resources"}
     for name in remedy["checks"]:
         assert fnmatch.filter(CHECKS, name), f"{name} is no check"
     for resource in remedy["resources"]:
@@ -72,35 +72,44 @@ REMEDY = {"topic": "sshd", "risk": "R2"}
     [
         ([], [], "R0", ""),
         ([], [], "R2", ""),
-        ([], [], "R3", "R3 may cut off access"),
+        ([], [], "R3", "risk"),
         (["LNX-AC-12"], [], "R3", ""),
         (["LNX-AC-*"], [], "R3", ""),
         (["sshd"], [], "R3", ""),
-        (["LNX-LF-05"], [], "R1", "harden_controls does not name it"),
-        ([], ["LNX-AC-12"], "R1", "harden_skip names it"),
-        (["LNX-AC-12"], ["sshd"], "R1", "harden_skip names it"),
+        (["LNX-LF-05"], [], "R1", "unnamed"),
+        ([], ["LNX-AC-12"], "R1", "skipped"),
+        (["LNX-AC-12"], ["sshd"], "R1", "skipped"),
     ],
 )
 def test_what_may_shut_out_is_only_done_when_it_is_named(
     asked: list[str], skip: list[str], risk: str, refused: str
 ) -> None:
     choice = MODULE.Choice(asked, skip, "R2")
-    assert choice.refuses("LNX-AC-12", {**REMEDY, "risk": risk}).startswith(refused)
-    assert bool(choice.refuses("LNX-AC-12", {**REMEDY, "risk": risk})) == bool(refused)
+    assert choice.refuses("LNX-AC-12", {**REMEDY, "risk": risk}) == refused
 
 
 def test_a_check_without_a_remedy_is_told() -> None:
-    assert "no program can mend it" in MODULE.Choice([], [], "R2").refuses("LNX-X", None)
+    assert MODULE.Choice([], [], "R2").refuses("LNX-X", None) == "manual"
 
 
-@pytest.mark.parametrize("subject", ["5432", "5432 app", "5432/dialysis", "5432 report_reader-1"])
+@pytest.mark.parametrize("kind", sorted(MODULE.REASONS))
+def test_every_reason_is_a_sentence_in_both_languages(kind: str) -> None:
+    told = [MODULE.reason(kind, language, variable="harden_x", risk="R3") for language in ("zh", "en")]
+    assert {one["kind"] for one in told} == {kind}
+    assert len({one["reason"] for one in told}) == 2
+    assert not [one for one in told if "{" in one["reason"]]
+
+
+@pytest.mark.parametrize(
+    "subject", ["5432", "5432 app", "5432/dialysis", "5432 report_reader-1", "5432/his public.f"]
+)
 def test_usual_names_go_into_a_statement(subject: str) -> None:
     assert MODULE.unsayable({"resources": [{"kind": "statement"}]}, subject) == ""
 
 
 @pytest.mark.parametrize(
-    "subject", ["5432 a'; drop role b; --", '5432 x"y', "5432 a b", "5432 患者", "x", "5432/a\nb"]
+    "subject", ["5432 a'; drop role b; --", '5432 x"y', "5432 a b c", "5432 患者", "x", "5432/a\nb"]
 )
 def test_a_name_that_could_end_a_statement_is_never_put_into_one(subject: str) -> None:
-    assert "by hand" in MODULE.unsayable({"resources": [{"kind": "statement"}]}, subject)
+    assert MODULE.unsayable({"resources": [{"kind": "statement"}]}, subject) == "name"
     assert MODULE.unsayable({"resources": [{"kind": "mode"}]}, subject) == ""
