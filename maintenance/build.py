@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from maintenance import left
 from maintenance.execution import Result
 from maintenance.record import (
     Assessment,
@@ -75,6 +76,7 @@ def build_record(result: Result, meta: Meta) -> Record:
         hosts=[_host(name, groups, result) for name, groups in sorted(meta.hosts.items())],
         steps=result.steps,
         changes=result.changes,
+        left=left.collect(result.left, result.evidence, meta.language),
         evidence=result.evidence,
         metrics=result.metrics,
         comparison=meta.comparison,

@@ -80,11 +80,16 @@ def _new(host: str, finding: Finding, finished: str, due_days: Mapping[str, int]
         due=due.strftime("%Y-%m-%d"),
         state="new",
         advice=finding.advice,
+        expected=finding.expected,
+        actual=finding.actual,
     )
 
 
 def _followed(issue: OpenIssue, failing: Finding | None, findings: Sequence[Finding]) -> OpenIssue:
-    """The issue as it stands now; present words and severity where it still fails, never a new due date."""
+    """The issue as it stands now; present words and severity where it still fails, never a new due date.
+
+    What was measured stays that of the first time: the report of a remediation sets it beside what is now.
+    """
     if failing:
         return issue.model_copy(
             update={
@@ -93,6 +98,9 @@ def _followed(issue: OpenIssue, failing: Finding | None, findings: Sequence[Find
                 "severity": failing.severity,
                 "owner": failing.owner,
                 "advice": failing.advice,
+                # A record of before these were kept has neither.
+                "expected": issue.expected or failing.expected,
+                "actual": issue.actual or failing.actual,
             }
         )
     return issue.model_copy(update={"state": "closed" if _settled(issue, findings) else "unknown"})

@@ -50,6 +50,8 @@ _KEPT_ENVIRONMENT = [
     "USER",
     "XDG_RUNTIME_DIR",
 ]
+# What a hardening says of what it did not do.
+_LEAVING = {"harden_plan": ("planned", "left"), "desired_state": ("not_possible", "next_start")}
 # Actions that end without the host: their success says nothing about whether it answers.
 _CONTROLLER_SIDE = frozenset(
     [
@@ -114,6 +116,9 @@ class Result:
     waivers: list[dict[str, Any]] = field(default_factory=list)  # that the judge was given for some host
     mitigations: dict[str, str] = field(default_factory=dict)  # by code of a danger, as the site states them
     not_applicable: dict[str, str] = field(default_factory=dict)  # by unit, as the site states it
+    left: list[tuple[str, str, dict[str, Any]]] = field(
+        default_factory=list
+    )  # host, module and why it left what
     stats: dict[str, dict[str, int]] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)  # hosts on which something was really done
     events: Events = field(default_factory=lambda: Events(expected=0, seen=0, missing=[], sha256="0" * 64))
@@ -235,6 +240,9 @@ class Collector:
             self.result.metrics.setdefault(step.host, []).extend(numbers)
         if module == "judge":
             self._statements(res)
+        if module in _LEAVING:
+            reasons = {name: res[name] for name in _LEAVING[module] if res.get(name)}
+            self.result.left.append((step.host, module, self._redactor.value(reasons)))
         if step.result == "changed":
             self.result.changes += self._changes(step, res)
         return slim

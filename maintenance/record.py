@@ -21,6 +21,20 @@ Instant = Annotated[
 Verdict = Literal["pass", "partial", "fail", "waived", "manual", "not_applicable", "unknown"]
 Severity = Literal["critical", "warning", "advice"]
 Outcome = Literal["succeeded", "failed", "unreachable", "cancelled", "incomplete", "refused"]
+LeftKind = Literal[
+    "manual",
+    "risk",
+    "skipped",
+    "unnamed",
+    "unset",
+    "name",
+    "package",
+    "access",
+    "kernel",
+    "host",
+    "next_start",
+    "still",
+]
 VERDICTS: tuple[Verdict, ...] = ("pass", "partial", "fail", "waived", "manual", "not_applicable", "unknown")
 
 
@@ -134,6 +148,17 @@ class Finding(Strict):
     advice: str
 
 
+class LeftAlone(Strict):
+    """What a hardening left as it is on a host, and why."""
+
+    host: str
+    check: str = Field(description="id, or '' where it is about the host")
+    subject: str
+    title: str
+    kind: LeftKind
+    reason: str = Field(description="in words, in the language of the record")
+
+
 class Metric(Strict):
     """One number that forecasts are made of."""
 
@@ -183,6 +208,8 @@ class OpenIssue(Strict):
     due: str = Field(description="date, YYYY-MM-DD")
     state: Literal["new", "open", "closed", "unknown"]
     advice: str = ""
+    expected: str = Field(default="", description="what was wanted when it was first seen")
+    actual: str = Field(default="", description="what was measured when it was first seen")
 
 
 class Comparison(Strict):
@@ -315,6 +342,7 @@ class Record(Strict):
     hosts: list[HostResult]
     steps: list[Step]
     changes: list[Change]
+    left: list[LeftAlone] = Field(default=[], description="what a hardening did not change, with the reason")
     evidence: dict[str, list[Finding]]
     metrics: dict[str, list[Metric]]
     comparison: Comparison | None = None

@@ -7,12 +7,13 @@ from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from maintenance import ledger, manifest, site
+from maintenance import ledger, left, manifest, site
 from maintenance.ledger import Entry
 from maintenance.record import Finding, Record
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[ArgumentParser]"
 
+_LEFT_NAMED = 6  # checks in a line of what a hardening left
 _SEVERITIES = ("critical", "warning", "advice")
 SHOWN_FINDINGS = 12
 
@@ -67,9 +68,18 @@ def print_outcome(made: Record, entry: Path, documents: list[Path], shown: int =
         print("  " + _finding_line(host, item))
     if len(bad) > shown:
         print(f"  … and {len(bad) - shown} more: ./runner.py show {entry}")
+    for host, _kind, reason, checks in left.grouped(made.left):
+        print(_left_line(host, reason, checks))
     print(f"record    {entry / 'record.json'}")
     for path in documents:
         print(f"document  {path}")
+
+
+def _left_line(host: str, reason: str, checks: list[str]) -> str:
+    """What a hardening left as it is on a host: the reason, how many checks, and the first of them."""
+    named = " ".join(checks[:_LEFT_NAMED]) + (" …" if len(checks) > _LEFT_NAMED else "")
+    about = f" ({len(checks)}: {named})" if checks else ""
+    return " ".join(f"left      {host}  {reason}{about}".split("\n"))[:300]
 
 
 def _finding_line(host: str, item: Finding) -> str:

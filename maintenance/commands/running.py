@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from maintenance import ordering, orders, run, runbook, site, variables
+from maintenance import left, ordering, orders, run, runbook, site, variables
 from maintenance.commands.common import Given, Subparsers, add_common, add_ledger, positive, print_outcome
 from maintenance.errors import RefusedError
 
@@ -126,6 +126,10 @@ def run_runbook(args: Namespace) -> int:
                     "outcome": made.outcome,
                     "documents": [str(path) for path in outcome.documents],
                     "findings": made.verdict_counts(),
+                    "left": [
+                        {"host": host, "kind": kind, "reason": reason, "checks": checks}
+                        for host, kind, reason, checks in left.grouped(made.left)
+                    ],
                 },
                 ensure_ascii=False,
             )

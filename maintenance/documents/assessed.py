@@ -9,6 +9,7 @@ from functools import cached_property
 from maintenance.documents.assessment_words import AssessmentWords
 from maintenance.documents.clean import clean
 from maintenance.documents.judged import Judged, all_judged
+from maintenance.documents.phrases import in_chinese
 from maintenance.documents.table import BLUE, GREEN, GREY, NONE, RED, YELLOW
 from maintenance.record import Assessment, AssessmentItem, CheckInfo, Record
 
@@ -36,8 +37,17 @@ class View:
         self.record = record
         self.assessment: Assessment = record.assessment
         self.words = AssessmentWords(record.language)
-        self.findings = all_judged(record)
+        self.findings = [self._told(one) for one in all_judged(record)]
         self._infos = {info.id: info for info in self.assessment.checks}
+
+    def _told(self, one: Judged) -> Judged:
+        finding = one.finding
+        told = {"expected": self.told(finding.expected), "actual": self.told(finding.actual)}
+        return Judged(one.host, finding.model_copy(update=told))
+
+    def told(self, text: str) -> str:
+        """What a check expects or measured, in the language of the report."""
+        return in_chinese(text) if self.record.language == "zh" else text
 
     def info(self, check: str) -> CheckInfo:
         """What the catalogue says of a check; of one that it does not know, nothing."""

@@ -206,8 +206,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "mended_none": ("没有已整改的问题。", "Nothing was mended."),
     "mended_sentence": (
-        "共 {n} 处，归为 {rows} 行。“整改前”的实测值见上一次的已签名记录（{run}）。",
-        "{n} problems in {rows} rows. What was measured before is in the signed record before ({run}).",
+        "共 {n} 处，归为 {rows} 行。“整改前”为首次发现时的实测值，其原文在当次的已签名记录里（上一次：{run}）。",
+        "{n} problems in {rows} rows. Before: as measured when first seen; it is in the signed record of then "
+        "(the last: {run}).",
     ),
     "unmended_none": ("没有未整改的问题。", "Nothing is left to be mended."),
     "unmended_sentence": (
@@ -220,6 +221,14 @@ _WORDS: dict[str, tuple[str, str]] = {
     "state_new": ("新发现", "new"),
     "state_unknown": ("未能复核", "not looked at"),
     "seen_before": ("{day} 首次发现，结论不为符合", "first seen {day}, no pass"),
+    "measured_before": (
+        "实测：{actual}\n要求：{expected}\n{day} 首次发现",
+        "measured: {actual}\nwanted: {expected}\nfirst seen {day}",
+    ),
+    "measured_twice": (
+        "整改前：{before}\n复测：{now}\n要求：{expected}",
+        "before: {before}\nnow: {now}\nwanted: {expected}",
+    ),
     "now_waived": ("已豁免", "waived"),
     "now_gone": ("复测符合，或对象已不存在", "passes, or is no longer there"),
     "overdue_state": ("{state}（逾期）", "{state}, overdue"),

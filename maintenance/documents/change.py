@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+from maintenance import left
 from maintenance.documents.clean import clean
 from maintenance.documents.inspection import TEMPLATES, EntryFacts
 from maintenance.documents.table import GREEN, GREY, RED, YELLOW, Row, Table, number_rows
@@ -42,6 +43,7 @@ _WORDS = {
         "not_reached": "未到达",
         "host_failed": "失败",
         "no_changes": "没有发生变更。",
+        "left": "以下不符合项本次没有改，及其原因；另有 {unnamed} 处因本次没有点名而未改。",
         "outcome": {
             "succeeded": "完成",
             "failed": "执行失败",
@@ -76,6 +78,7 @@ _WORDS = {
         "not_reached": "not reached",
         "host_failed": "failed",
         "no_changes": "Nothing was changed.",
+        "left": "What is no pass and was left as it is, and why; {unnamed} more were not named this time.",
         "outcome": {},
         "list": ", ",
     },
@@ -243,6 +246,7 @@ def _done(record: Record | None, words: dict[str, Any]) -> dict[str, Any]:
             "hosts": empty,
             "changes": empty,
             "failures": empty,
+            "left": empty,
         }
     failures: list[Row] = [
         {"host": clean(step.host, 80), "task": clean(step.task, 160), "message": clean(step.message)}
@@ -260,7 +264,21 @@ def _done(record: Record | None, words: dict[str, Any]) -> dict[str, Any]:
         "hosts": Table([_host(host, words) for host in record.hosts]),
         "changes": _changes(record.changes, words, words["no_changes"]),
         "failures": Table(failures[:_ROWS]),
+        "left": _left(record, words),
     }
+
+
+def _left(record: Record, words: dict[str, Any]) -> Table:
+    """What a hardening did not change, by host and reason; other runbooks leave nothing."""
+    if not record.left:
+        return Table()
+    rows: list[Row] = [
+        {"host": clean(host, 80), "reason": clean(reason, 300), "checks": clean(" ".join(checks), 600) or "—"}
+        for host, _kind, reason, checks in left.grouped(record.left)
+    ]
+    unnamed = sum(one.kind == "unnamed" for one in record.left)
+    more = words["more"].format(count=len(rows) - _ROWS) if len(rows) > _ROWS else ""
+    return Table(rows[:_ROWS], more, words["left"].format(unnamed=unnamed))
 
 
 def _host(host: Any, words: dict[str, Any]) -> Row:

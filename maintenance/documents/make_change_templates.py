@@ -86,6 +86,17 @@ def make(language: str, folder: Path = TEMPLATES) -> Path:
         6.2 | 对象 | Subject | subject
         """,
     )
+    page.tag("if done.left.sentence")
+    page.text("{{ done.left.sentence }}")
+    page.rows_or_note(
+        "done.left",
+        """
+        2.4 | 主机 | Host | host
+        6.2 | 未改的原因 | Why it was left | reason
+        8.0 | 检查 | Checks | checks
+        """,
+    )
+    page.tag("endif")
     page.rows_or_note(
         "done.failures",
         """

@@ -122,10 +122,10 @@ def _mended(page: Page) -> None:
         """
         1.1 | 序号 | No. | number | centre
         2.4 | 检查 / 条款 | Check / clause | id
-        6.0 | 检查项 / 对象 | What is checked | title
-        3.6 | 主机 | Hosts | hosts
+        5.0 | 检查项 / 对象 | What is checked | title
+        2.8 | 主机 | Hosts | hosts
         1.4 | 级别 | Grade | severity | severity_colour, centre
-        3.6 | 整改前 | Before | before
+        5.4 | 整改前 | Before | before
         5.2 | 整改后（复测） | After | after
         2.0 | 操作风险 / 自动整改 | Risk / harden | remedy | centre
         """,
@@ -141,15 +141,16 @@ def _unmended(page: Page) -> None:
         """
         1.1 | 序号 | No. | number | centre
         2.3 | 检查 / 条款 | Check / clause | id
-        3.9 | 检查项 / 对象 | What is checked | title
-        2.2 | 主机 | Hosts | hosts
+        3.3 | 检查项 / 对象 | What is checked | title
+        1.9 | 主机 | Hosts | hosts
         1.3 | 级别 | Grade | severity | severity_colour, centre
-        2.1 | 状态 | State | state | state_colour, centre
-        5.0 | 整改措施 | Advice | advice
+        1.9 | 状态 | State | state | state_colour, centre
+        4.2 | 整改前与复测 | Before and now | measured
+        3.4 | 整改措施 | Advice | advice
         1.8 | 操作风险 / 自动整改 | Risk / harden | remedy | centre
-        1.3 | 责任方 | Owner | owner | centre
-        1.7 | 期限 | Due | due | centre
-        2.6 | 补偿措施 / 接受风险批准人 | Instead / accepted by | instead
+        1.2 | 责任方 | Owner | owner | centre
+        1.5 | 期限 | Due | due | centre
+        2.3 | 补偿措施 / 接受风险批准人 | Instead / accepted by | instead
         """,
         "Dense",
     )

@@ -28,7 +28,7 @@ from maintenance.local_time import day, minute
 from maintenance.record import Comparison, OpenIssue
 
 _ROWS = 300
-_HOSTS, _SUBJECTS = 6, 4  # that a cell names
+_HOSTS, _SUBJECTS, _VALUES = 6, 4, 2  # that a cell names
 _COLOURS = {"closed": GREEN, "open": RED, "new": YELLOW, "unknown": GREY}
 
 
@@ -147,6 +147,7 @@ def _unmended(view: View, comparison: Comparison) -> Table:
             | {
                 "state": words("overdue_state", state=state) if late else state,
                 "state_colour": RED if late else _COLOURS[first.state],
+                "measured": _measured(view, group),
                 "advice": clean(first.advice, 300) or "—",
                 "owner": words(clean(first.owner, 60)) or words("not_provided"),
                 "due": clean(first.due, 20),
@@ -181,8 +182,44 @@ def _row(view: View, group: Sequence[OpenIssue]) -> Row:
         "hosts": host_list(hosts, words, _HOSTS),
         "severity": words(first.severity),
         "severity_colour": SEVERITY_COLOUR[first.severity],
-        "before": words("seen_before", day=day(first.first_seen)),
+        "before": _before(view, group),
     }
+
+
+def _before(view: View, group: Sequence[OpenIssue]) -> str:
+    """What was measured and wanted when it was first seen, and since when. Older records kept the day alone."""
+    words, since = view.words, day(group[0].first_seen)
+    if not any(issue.actual for issue in group):
+        return words("seen_before", day=since)
+    wanted = clean(view.told(group[0].expected), 100) or "—"
+    actual = _values(view, [view.told(issue.actual) for issue in group])
+    return words("measured_before", actual=actual, expected=wanted, day=since)
+
+
+def _measured(view: View, group: Sequence[OpenIssue]) -> str:
+    """Of what is still wrong: what was measured when it was first seen, what is now, and what is wanted."""
+    words = view.words
+    hosts, subjects = {issue.host for issue in group}, {issue.subject for issue in group}
+    now = [
+        one.finding
+        for one in view.by_check.get(group[0].id, ())
+        if one.host in hosts and one.finding.subject in subjects
+    ]
+    wanted = next((finding.expected for finding in now), view.told(group[0].expected))
+    return words(
+        "measured_twice",
+        before="—"
+        if group[0].state == "new"
+        else _values(view, [view.told(issue.actual) for issue in group]),
+        now=_values(view, [finding.actual for finding in now]),
+        expected=clean(wanted, 100) or "—",
+    )
+
+
+def _values(view: View, texts: Sequence[str]) -> str:
+    """Some of the different values, or a dash."""
+    shown = list(dict.fromkeys(clean(text, 100) for text in texts if text))
+    return view.words("semicolon").join(shown[:_VALUES]) + ("…" if len(shown) > _VALUES else "") or "—"
 
 
 def _about(view: View, group: Sequence[OpenIssue]) -> str:
@@ -204,11 +241,10 @@ def _after(view: View, group: Sequence[OpenIssue]) -> str:
     found = [one.finding for one in view.by_check.get(group[0].id, ()) if one.host in hosts]
     if any(finding.verdict == "waived" for finding in found):
         return view.words("now_waived")
-    values = sorted({clean(finding.actual, 100) for finding in found if finding.verdict == "pass"})
+    values = sorted({finding.actual for finding in found if finding.verdict == "pass"})
     if not values:
         return view.words("now_gone")
-    shown = view.words("semicolon").join(values[:2]) + ("…" if len(values) > 2 else "")
-    return f"{view.words('pass')}{view.words('colon')}{shown}"
+    return f"{view.words('pass')}{view.words('colon')}{_values(view, values)}"
 
 
 def _remedy(view: View, issue: OpenIssue) -> str:

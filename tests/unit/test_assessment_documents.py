@@ -30,6 +30,7 @@ from maintenance.documents import (
 from maintenance.documents.assessed import CHAPTERS, View, chapter_of, count
 from maintenance.documents.inspection import TEMPLATES
 from maintenance.documents.make_assessment_templates import CHAPTERS as TITLES
+from maintenance.documents.phrases import in_chinese
 from maintenance.documents.table import RED
 from maintenance.documents.workbook import CELL, Workbook, safe
 from maintenance.record import Danger, Record, Waiver
@@ -271,7 +272,9 @@ def remedied(again, tmp_path_factory):
         "2026-08-20 21:17 (UTC+8)，20260820T131501Z-0003-check_baseline",
         "备案证明编号",
         "偏差消除，待人工",
-        "2026-08-20 首次发现，结论不为符合",
+        "实测：rounds=5000 sha512，最近修改 2019-03-01",
+        "整改前：rounds=5000 sha512，最近修改 2019-03-01",
+        "2026-08-20 首次发现",
         "符合：12 项全部符合",
         "未整改（逾期）",
         "补偿措施 / 接受风险批准人",
@@ -446,7 +449,9 @@ def test_english_has_no_chinese(tmp_path):
         for host, found in record.evidence.items()
     }
     changed = record.assessment.model_copy(update={"waivers": waivers, "items": items, "dangers": dangers})
-    record = record.model_copy(update={"assessment": changed, "evidence": findings})
+    issues = [one.model_copy(update={"actual": "6"}) for one in record.comparison.issues]
+    followed = record.comparison.model_copy(update={"issues": issues})
+    record = record.model_copy(update={"assessment": changed, "evidence": findings, "comparison": followed})
     document, report, book = assessment.render(record, tmp_path, entry=ENTRY)
     assert not re.findall(r"[\u4e00-\u9fff]+", text_of(document) + text_of(report))
     shown = [
@@ -457,6 +462,48 @@ def test_english_has_no_chinese(tmp_path):
         if cell
     ]
     assert not re.findall(r"[\u4e00-\u9fff]+", "\n".join(shown))
+
+
+def test_a_problem_of_an_older_record_says_when_it_was_seen_first(tmp_path):
+    record = assessments.record(2, again=True)
+    issues = [one.model_copy(update={"actual": "", "expected": ""}) for one in record.comparison.issues]
+    followed = record.comparison.model_copy(update={"issues": issues})
+    made = assessment.render(record.model_copy(update={"comparison": followed}), tmp_path, entry=ENTRY)
+    assert "2026-08-20 首次发现，结论不为符合" in text_of(made[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no mount of its own", "没有单独挂载"),
+        ("password, or commands named", "需口令，或只限指定命令"),
+        ("right: in, wrong: refused", "正确口令可进，错误口令被拒"),
+        ("ssl=on, not offered", "ssl=on, 客户端不可用"),
+        ("1 to 5 failures", "1 至 5 次失败"),
+        ("0700 or 0770; 0777 in part, without trust", "0700 或 0770；0777 且无 trust 为部分符合"),
+        # What is a value or a name stays as it is.
+        ("permitrootlogin no", "permitrootlogin no"),
+        ("set-owner-files.service", "set-owner-files.service"),
+        ("/srv/no limit/none", "/srv/no limit/none"),
+        ("audit=1", "audit=1"),
+    ],
+)
+def test_a_chinese_report_says_its_values_in_chinese(text, expected):
+    assert in_chinese(text) == expected
+
+
+def test_what_is_wanted_is_never_said_in_english_words():
+    """Texts of the checks themselves; names of settings and their values are no words."""
+    words = re.compile(r"\b(and|or|no|none|not|only|within|from|named|each|which|the|has|to|every)\b")
+    values = {"no", "on-failure 或 always"}
+    literals = {
+        literal
+        for rule in assessments.rules()
+        for literal in re.findall(r'"([^"]*)"', rule.get("expected", ""))
+    }
+    assert len(literals) > 100
+    left = {text for text in map(in_chinese, literals) if words.search(re.sub(r"\S+-\S+", "", text))}
+    assert left - values - {"1 to ", "; or log_statement: "} == set()
 
 
 @pytest.mark.parametrize("name", ["assessment", "remediation"])

@@ -43,6 +43,7 @@ def test_a_problem_that_stays_keeps_its_first_day_and_its_due_date_and_takes_the
     (issue,) = made.issues
     assert (issue.state, issue.first_seen, issue.due) == ("open", FINISHED, "2026-12-22")
     assert (issue.title, issue.severity, issue.advice) == ("新标题", "critical", "立即扩容")
+    assert issue.actual == "91 %", "what was measured first, for the report of what was mended"
     assert (made.previous_run, made.previous_finished) == ("20261122T131501Z-inspect", FINISHED)
 
 
