@@ -2,7 +2,23 @@
 # Everything that is tested, in the order in which a failure is cheapest to learn.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-pytest -q tests
-for scenario in molecule/*/molecule.yml; do
-  molecule test --scenario-name "$(basename "$(dirname "$scenario")")"
-done
+
+# A file's tests stay together: many share what is dear to make.
+pytest -q --numprocesses=2 --dist=loadfile tests
+
+# Two scenarios at a time, each in a lab of its own, for the hosts wait more than they compute. What one prints is
+# shown when it has ended, so that no two mix.
+printed=$(mktemp -d)
+trap 'rm -rf "$printed"' EXIT
+export printed
+scenario() {
+  local began=$SECONDS code=0
+  echo "scenario $2: begins"
+  LAB_NAME=mol$1 molecule test --scenario-name "$2" > "$printed/$2" 2>&1 || code=$?
+  flock "$printed" cat "$printed/$2"
+  echo "scenario $2: exit code $code after $((SECONDS - began)) s"
+  return "$code"
+}
+export -f scenario
+printf '%s\n' molecule/*/molecule.yml | xargs -n 1 dirname | xargs -n 1 basename | nl -w 1 -s ' ' |
+  xargs -n 2 -P 2 bash -c 'scenario "$@"' scenario

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from maintenance.errors import CallError, RefusedError
 
+SOCKET_NAME = 107  # bytes of a socket's name in the file system
+
 _own: dict[Path, str] = {}  # private key -> the socket of the agent that this process started for it
 
 
@@ -104,7 +106,7 @@ def _held(public_key: str) -> bool:
 
 def _agent_with(private: Path) -> str:
     """Ask for the passphrase on the terminal; the socket of an agent that lives no longer than this process."""
-    folder = Path(tempfile.mkdtemp(prefix="maintenance-agent-"))
+    folder = Path(tempfile.mkdtemp(prefix="maintenance-agent-", dir=_short_enough()))
     socket = str(folder / "socket")
     # Its command waits for the end of its input, which comes with the end of this process, however it dies.
     wait = 'echo ready; cat >/dev/null; kill "$SSH_AGENT_PID"'
@@ -125,6 +127,13 @@ def _agent_with(private: Path) -> str:
         raise RefusedError(f"the passphrase of {private} was not given; nothing was done")
     atexit.register(end)
     return socket
+
+
+def _short_enough() -> str:
+    """Where the agent's socket may be: the temporary folder, or home where its name is too long for one (unix(7))."""
+    usual = tempfile.gettempdir()
+    rest = len("/maintenance-agent-12345678/socket.1234567890")  # ssh-agent binds a temporary name first
+    return usual if len(os.fsencode(usual)) + rest <= SOCKET_NAME else str(Path.home())
 
 
 def _program(name: str) -> str:

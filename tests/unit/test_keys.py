@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -434,10 +435,30 @@ def test_a_passphrase_without_agent_and_terminal_is_one_line_and_no_waiting(plac
     assert not ledger.entries(place.path)
 
 
-def test_a_passphrase_is_asked_for_once_on_the_terminal(place: Place) -> None:
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A temporary folder with a name of a usual length."""
+    with tempfile.TemporaryDirectory(prefix="keys-") as folder:
+        yield Path(folder)
+
+
+def test_a_temporary_folder_with_a_long_name_does_not_keep_the_agent_from_its_socket(place: Place) -> None:
     lock(place.folder / "old")
-    temporary = place.folder / "tmp"
+    temporary = place.folder / ("t" * 100)
     temporary.mkdir()
+    environment = {**without_agent(), "TMPDIR": str(temporary)}
+    child = pexpect.spawn(PYTHON, command(place)[1:], env=environment, encoding="utf-8", timeout=60)
+    child.expect("Enter passphrase for .*old: ")
+    child.sendline("secret-words")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_passphrase_is_asked_for_once_on_the_terminal(place: Place, short: Path) -> None:
+    lock(place.folder / "old")
+    temporary = short
     environment = {**without_agent(), "TMPDIR": str(temporary)}
     child = pexpect.spawn(PYTHON, command(place)[1:], env=environment, encoding="utf-8", timeout=60)
     child.expect("Enter passphrase for .*old: ")
