@@ -22,7 +22,7 @@ PACKAGES = (
         "cracklib-runtime",
     ),  # the second has the dictionary, without which no password is good
     *("iproute2", "iputils-ping", "procps", "psmisc", "lsof", "curl", "ca-certificates", "openssl", "less"),
-    *("locales", "tzdata", "cron", "logrotate", "rsyslog", "chrony", "auditd", "nftables"),
+    *("python3-apt", "locales", "tzdata", "cron", "logrotate", "rsyslog", "chrony", "auditd", "nftables"),
     *("postgresql", "pgbackrest", "python3-psycopg2", "nginx-light", "ssl-cert"),
 )
 # A virtual machine has a kernel of its own.
