@@ -125,8 +125,8 @@ from ansible.module_utils.restore_engine import (
     revert,
     state_digest,
     take,
-    undo,
 )
+from ansible.module_utils.restore_undo import undo
 
 
 def main() -> None:

@@ -176,17 +176,17 @@ def write_file(path: str, content: bytes, mode: int, uid: int = 0, gid: int = 0)
 
 def differences(one: Manifest, other: Manifest) -> List[str]:
     """Paths that are not the same in both, sorted."""
-    return sorted(path for path in {*one, *other} if _kept(one.get(path)) != _kept(other.get(path)))
+    return sorted(path for path in {*one, *other} if kept(one.get(path)) != kept(other.get(path)))
 
 
-def _kept(entry: Optional[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:
+def kept(entry: Optional[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:
     """An entry without which file it was: a log that was turned keeps its mode and owner."""
     return None if entry is None else {name: value for name, value in entry.items() if name != "file"}
 
 
 def digest(manifest: Manifest) -> str:
     """One digest of a manifest."""
-    return _digest({path: _kept(entry) for path, entry in manifest.items()})
+    return _digest({path: kept(entry) for path, entry in manifest.items()})
 
 
 def _digest(value: Any) -> str:
@@ -561,11 +561,11 @@ def revert(point: Point, booting: bool = False) -> Dict[str, Any]:
         os.unlink(os.path.join(point.path, "reserve"))
     before = point.read("before.json")
     paths = differences(before, point.capture())
-    _go_back(point, before, point.read("running.json"), paths, booting)
+    go_back(point, before, point.read("running.json"), paths, booting)
     if booting and point.meta["plan"].get("undo"):
         return point.meta  # armed still: the late unit does it all again, with the services running
     now = point.capture()
-    left = [path for path in differences(before, now) if not _another(path, before, now)]
+    left = [path for path in differences(before, now) if not another(path, before, now)]
     point.note(
         state="failed" if left else "reverted", reverted=time.time(), restored=len(paths), left=left[:50]
     )
@@ -579,39 +579,14 @@ def revert(point: Point, booting: bool = False) -> Dict[str, Any]:
     return point.meta
 
 
-def undo(point: Point, force: bool = False) -> List[str]:
-    """Take a confirmed change back: only what it changed; returns the paths. Refused where that was changed since."""
-    state = point.meta["state"]
-    if state != "confirmed":
-        raise RestoreError(f"restore point {point.name} is {state}: only a confirmed change can be undone")
-    before, after = point.read("before.json"), point.read("after.json")
-    now = point.capture()
-    changed = differences(before, after)
-    later = [
-        path
-        for path in changed
-        if _kept(now.get(path)) not in (_kept(after.get(path)), _kept(before.get(path)))
-        and not _another(path, after, now)
-    ]
-    if later and not force:
-        raise RestoreError(
-            f"changed by somebody since: {', '.join(later[:5])}{' …' if len(later) > 5 else ''}; look at them, "
-            "then undo with harden_force=true"
-        )
-    paths = [path for path in changed if _kept(now.get(path)) != _kept(before.get(path))]
-    _go_back(point, before, point.read("running.json"), paths, False)
-    return paths
-
-
-def _another(path: str, before: Manifest, now: Manifest) -> bool:
+def another(path: str, before: Manifest, now: Manifest) -> bool:
     """Whether only rights were kept of it, and it is another file by now, or gone."""
     then, there = before.get(path, {}), now.get(path, {})
     return path.startswith("rights:") and then.get("file") != there.get("file")
 
 
-def _go_back(
-    point: Point, before: Manifest, was: Dict[str, Any], paths: Sequence[str], booting: bool
-) -> None:
+def go_back(point: Point, before: Manifest, was: Dict[str, Any], paths: Sequence[str], booting: bool) -> None:
+    """Restore these paths, bring them into force, and take back what stands in no file."""
     restore(before, paths, point.blobs)
     os.sync()
     plan = point.meta["plan"]
