@@ -11,6 +11,7 @@ from ansible.module_utils import desired_state
 from ansible.module_utils.resource import HEADER, NotPossibleError, must, run
 from ansible.module_utils.resource_files import with_settings
 from ansible.module_utils.resource_hba import changed_hba_line
+from ansible.module_utils.resource_postgresql import restart_command
 
 LOGIN_DEFS = "# PASS_MAX_DAYS 1\nPASS_MAX_DAYS\t99999\nUMASK 022 # usual\n"
 
@@ -224,3 +225,33 @@ def test_names_in_quotes_are_left_to_a_person() -> None:
 def test_a_name_of_a_setting_is_never_a_statement() -> None:
     with pytest.raises(desired_state.RestoreError, match="no name"):
         desired_state.plan([{"kind": "postgresql", "port": 5432, "key": "x = 1; drop table y", "value": "1"}])
+
+
+def test_a_secret_reaches_the_file_and_no_plan(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    resource = {"kind": "file", "path": str(path), "content": "password @own@\n", "checks": ["X-1"]}
+    found, refused = desired_state.plan([resource], {"own": "grub.pbkdf2"})
+    assert refused == []
+    assert "grub.pbkdf2" not in str(desired_state.restore_plan(found))
+    desired_state.apply(found)
+    assert path.read_text() == "password grub.pbkdf2\n"
+    assert desired_state.plan([resource], {"own": "grub.pbkdf2"}) == ([], [])
+
+
+def test_what_shuts_out_the_one_who_does_it_is_refused_as_such(tmp_path: Path) -> None:
+    narrow = {**setting(tmp_path / "a", "AllowUsers", "x"), "lets_in": {"users": ["no pattern*"]}}
+    found, refused = desired_state.plan([narrow])
+    assert found == []
+    assert (refused[0]["kind"], refused[0]["checks"]) == ("access", "X-1")
+
+
+def test_what_only_a_start_brings_into_force_is_told(tmp_path: Path) -> None:
+    later = setting(tmp_path / "a", "A", "1", next_start="after the next start")
+    found, _ = desired_state.plan([later])
+    assert desired_state.restore_plan(found)["next_start"] == ["after the next start"]
+
+
+def test_a_server_that_systemd_did_not_start_is_restarted_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "postmaster.pid").write_text("1\n/data\n")
+    with pytest.raises(NotPossibleError, match="restart it by hand"):
+        restart_command(str(tmp_path))
