@@ -51,7 +51,11 @@ _KEPT_ENVIRONMENT = [
     "XDG_RUNTIME_DIR",
 ]
 # What a hardening says of what it did not do.
-_LEAVING = {"harden_plan": ("planned", "left"), "desired_state": ("not_possible", "next_start")}
+_LEAVING = {
+    "harden_plan": ("planned", "left"),
+    "desired_state": ("not_possible", "next_start"),
+    "restore_point": ("next_start",),
+}
 # Actions that end without the host: their success says nothing about whether it answers.
 _CONTROLLER_SIDE = frozenset(
     [

@@ -39,7 +39,7 @@ def collect(
     evidence: Mapping[str, Sequence[Finding]],
     language: Language,
 ) -> list[LeftAlone]:
-    """told: host, module and its answer, in their order, of harden_plan and desired_state."""
+    """told: host, module and its answer, in their order, of harden_plan, desired_state and restore_point."""
     found: list[LeftAlone] = []
     planned: dict[str, dict[str, str]] = {}
     for host, module, answer in told:

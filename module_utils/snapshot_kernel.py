@@ -99,13 +99,30 @@ def boot(host: Host) -> Dict[str, Any]:
                 found["protected"] = found.get("protected", False) or bool(
                     re.search(r"(?m)^\s*(password_pbkdf2|GRUB2_PASSWORD=)", text)
                 )
-    rescue = host.value("/usr/lib/systemd/system/rescue.service") or host.value(
-        "/lib/systemd/system/rescue.service"
-    )
-    if rescue is not None:
+    rescue = _rescue(host)
+    if rescue:
         found["rescue_asks"] = "sulogin" in rescue
     found["ctrl_alt_delete_masked"] = host.link("/etc/systemd/system/ctrl-alt-del.target") == "/dev/null"
     return found
+
+
+def _rescue(host: Host) -> str:
+    """What the rescue mode starts, with what overrides the distribution's own unit; '' where it has none."""
+    unit = next(
+        (
+            text
+            for folder in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+            for text in [host.value(f"{folder}/rescue.service")]
+            if text
+        ),
+        "",
+    )
+    own = "/etc/systemd/system/rescue.service.d"
+    parts = [host.value(f"{own}/{name}") or "" for name in host.folder(own) if name.endswith(".conf")]
+    starts: List[str] = []
+    for command in re.findall(r"(?m)^\s*ExecStart=(.*)$", "\n".join([unit, *parts])):
+        starts = [*starts, command] if command.strip() else []  # an empty one takes back those before it
+    return " ".join(starts)
 
 
 def shares(host: Host) -> Dict[str, Any]:

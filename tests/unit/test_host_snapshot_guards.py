@@ -243,6 +243,35 @@ def test_the_boot_loader_and_the_rescue_mode_are_looked_at(tmp_path: Path) -> No
     assert found == {"protected": True, "rescue_asks": True, "ctrl_alt_delete_masked": True}
 
 
+@pytest.mark.parametrize(
+    ("overrides", "asks"),
+    [
+        ({}, True),
+        ({"a.conf": "[Service]\nExecStart=\nExecStart=-/bin/sh\n"}, False),
+        (
+            {
+                "a.conf": "ExecStart=\nExecStart=-/bin/sh\n",
+                "b.conf": "ExecStart=\nExecStart=-/x/systemd-sulogin-shell\n",
+            },
+            True,
+        ),
+        ({"a.conf.old": "ExecStart=\nExecStart=-/bin/sh\n"}, True),
+        ({"../rescue.service": "ExecStart=-/bin/sh\n"}, False),
+    ],
+)
+def test_what_overrides_the_rescue_mode_is_looked_at(
+    tmp_path: Path, overrides: dict[str, str], asks: bool
+) -> None:
+    own = tmp_path / "etc/systemd/system/rescue.service.d"
+    own.mkdir(parents=True)
+    vendor = tmp_path / "usr/lib/systemd/system"
+    vendor.mkdir(parents=True)
+    (vendor / "rescue.service").write_text("ExecStart=-/lib/systemd/systemd-sulogin-shell rescue\n")
+    for name, text in overrides.items():
+        (own / name).write_text(text)
+    assert snapshot_kernel.boot(Host(root=str(tmp_path)))["rescue_asks"] is asks
+
+
 def test_shares_are_read_without_a_communitys_name(tmp_path: Path) -> None:
     (tmp_path / "etc/samba").mkdir(parents=True)
     (tmp_path / "etc/snmp").mkdir()

@@ -82,6 +82,11 @@ def test_what_was_not_asked_for_is_counted_and_not_listed() -> None:
     assert sorted(kinds) == ["host", "manual", "next_start", "still", "unset"]
 
 
+def test_an_undo_says_what_waits_for_a_start() -> None:
+    (one,) = collect([("app1", "restore_point", {"next_start": ["it stays"]})], {}, "en")
+    assert (one.kind, one.reason.endswith(": it stays")) == ("next_start", True)
+
+
 def test_a_run_that_hardens_nothing_leaves_nothing() -> None:
     assert collect([], AFTER, "zh") == []
 

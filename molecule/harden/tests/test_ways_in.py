@@ -25,7 +25,16 @@ ONLY = (
     "--set",
     "harden_backup_hours=0",
 )
-CONTROLS = ["LNX-AC-22*", "LNX-IP-16*", "LNX-IP-17*", "LNX-RM-06*", "LNX-AU-13B", "LNX-LF-03D", "LNX-IA-06B"]
+CONTROLS = [
+    "LNX-AC-22*",
+    "LNX-IP-16*",
+    "LNX-IP-17*",
+    "LNX-RM-06*",
+    "LNX-AU-13B",
+    "LNX-LF-03D",
+    "LNX-IA-06B",
+    "LNX-IA-21B",
+]
 MESS = r"""
 mkdir -p /var/lib/drill; cp -a /etc/sudoers /etc/pam.d /var/lib/drill
 useradd --create-home drill
@@ -36,13 +45,16 @@ chmod 0440 /etc/sudoers.d/drill*
 rm -f /etc/ssh/ssh_host_rsa_key*
 ssh-keygen -q -t rsa -b 1024 -N '' -f /etc/ssh/ssh_host_rsa_key
 sed -i '/pam_loginuid/d' /etc/pam.d/cron
+mkdir /etc/systemd/system/rescue.service.d
+printf '[Service]\nExecStart=\nExecStart=-/bin/sh\n' > /etc/systemd/system/rescue.service.d/drill.conf
+systemctl daemon-reload
 sed -i 's/^\(auth.*\)requisite\(.*pam_deny.so\)/\1optional\2/' /etc/pam.d/common-auth
 sed -i '/^password.*pam_unix.so/s/yescrypt/md5/' /etc/pam.d/common-password
 """
 CLEAN = r"""
 userdel --remove drill; rm -f /etc/sudoers.d/drill* /etc/ssh/ssh_host_rsa_key*
 cp -a /var/lib/drill/sudoers /etc/sudoers; cp -a /var/lib/drill/pam.d/. /etc/pam.d/; rm -r /var/lib/drill
-systemctl reload ssh.service
+rm -r /etc/systemd/system/rescue.service.d; systemctl daemon-reload; systemctl reload ssh.service
 """
 MOUNTS = 'awk \'$5 == "/tmp" || $5 == "/dev/shm" {print $5, $6}\' /proc/self/mountinfo | sort'
 
@@ -104,7 +116,7 @@ def round_(
     "check",
     [
         *("LNX-AC-22A", "LNX-AC-22B", "LNX-AC-22C", "LNX-AC-22D", "LNX-IP-17A", "LNX-IP-17B", "LNX-RM-06A"),
-        *("LNX-AU-13B", "LNX-LF-03D", "LNX-IA-06B", "LNX-IP-16C", "LNX-IP-16F"),
+        *("LNX-AU-13B", "LNX-LF-03D", "LNX-IA-06B", "LNX-IA-21B", "LNX-IP-16C", "LNX-IP-16F"),
     ],
 )
 def test_what_was_named_is_mended(round_: Round, check: str) -> None:
