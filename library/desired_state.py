@@ -103,7 +103,9 @@ def main() -> None:
     if not 5 <= module.params["seconds"] <= 86400:
         module.fail_json(msg=f"seconds must be 5 to 86400, not {module.params['seconds']}")
     try:
-        found, refused = plan(module.params["resources"], module.params["secrets"])
+        found, refused = plan(
+            module.params["resources"], module.params["secrets"], rehearsal=module.check_mode
+        )
         diff = [
             {
                 "before_header": difference.subject,

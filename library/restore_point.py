@@ -122,6 +122,7 @@ from ansible.module_utils.restore_engine import (
     confirm,
     differences,
     locked,
+    programs_state,
     revert,
     state_digest,
     take,
@@ -215,6 +216,7 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
     meta = point.meta
     answer: Dict[str, Any] = {"changed": False, "restore_point": "", "undone": name}
     changed = differences(point.read("before.json"), point.capture())
+    changed += [f"package {name}" for state in programs_state(point) for name in state["changed"]]
     digests = state_digest(point)
     if digests["before"] != digests["now"]:
         answer["changed"] = True

@@ -13,11 +13,12 @@ import itertools
 import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible.module_utils.resource import Difference, NotPossibleError, must, run
+from ansible.module_utils.resource import Difference, NotPossibleError, must, run, then_of
 from ansible.module_utils.resource_access import a_pam_stack, shut_out
 from ansible.module_utils.resource_files import a_file, a_home, a_mode, a_setting, with_settings
 from ansible.module_utils.resource_hba import a_hba_file
 from ansible.module_utils.resource_mounts import a_mount
+from ansible.module_utils.resource_packages import a_package_change, is_installed
 from ansible.module_utils.resource_postgresql import a_postgresql_setting, a_statement
 from ansible.module_utils.resource_sudoers import a_sudoers_change
 from ansible.module_utils.resource_system import (
@@ -34,12 +35,14 @@ __all__ = ["KINDS", "RestoreError", "apply", "plan", "restore_plan", "with_setti
 
 
 def plan(
-    resources: Sequence[Mapping[str, Any]], secrets: Optional[Mapping[str, str]] = None
+    resources: Sequence[Mapping[str, Any]],
+    secrets: Optional[Mapping[str, str]] = None,
+    rehearsal: bool = False,
 ) -> Tuple[List[Difference], List[Dict[str, str]]]:
     """What differs, in the order given, and the resources that this host cannot be given with their reasons.
 
     Settings of one file are one difference: the file is written once. secrets: what stands in a file's content as
-    @NAME@ and never enters a plan, a difference or a record.
+    @NAME@ and never enters a plan, a difference or a record. rehearsal: no file of a package is fetched either.
     """
     found: List[Difference] = []
     refused: List[Dict[str, str]] = []
@@ -50,10 +53,15 @@ def plan(
             refused.append(_refusal(resource, reason, kind))
         else:
             fit.append(_with_secrets(resource, secrets or {}))
-    for resource in _grouped(fit):
+    arriving: List[str] = []
+    # Packages first: what follows may be about what they bring.
+    for resource in sorted(_grouped(fit), key=lambda one: one["kind"] != "package"):
         try:
-            difference = KINDS[resource["kind"]](resource)
+            difference = _difference(resource, rehearsal, arriving)
             refused += [_refusal(resource, reason, kind) for reason, kind in resource.get("refused", ())]
+            refused += [
+                _refusal(part, reason, "package") for part, reason in resource.get("refused_parts", ())
+            ]
         except NotPossibleError as error:
             refused.append(_refusal(resource, str(error), error.kind))
             continue
@@ -66,6 +74,40 @@ def plan(
                 )
             )
     return found, refused
+
+
+def _difference(resource: Dict[str, Any], rehearsal: bool, arriving: List[str]) -> Optional[Difference]:
+    """How a resource differs; one of a package that is not installed yet is looked at when it is."""
+    if resource["kind"] == "package":
+        resource["rehearsal"] = rehearsal
+        difference = a_package_change(resource)
+        arriving += resource["coming"]
+        return difference
+    package = resource.get("package", "")
+    if not package or is_installed(package):
+        return KINDS[resource["kind"]](resource)
+    if package not in arriving:
+        raise NotPossibleError(f"the package {package} is not installed", "package")
+
+    def later() -> None:
+        difference = KINDS[resource["kind"]](resource)
+        if difference is not None:
+            difference.apply()
+
+    wanted = {key: value for key, value in resource.items() if key in _SHOWN}
+    return Difference(
+        str(resource.get("path") or resource.get("name") or resource.get("key")),
+        f"{package} is not installed",
+        str(wanted.pop("content", "")) or ", ".join(f"{key}: {value}" for key, value in wanted.items()),
+        later,
+        units=(resource["name"],) if resource["kind"] == "unit" else (),
+        then=then_of(resource),
+        check=tuple(resource.get("check", ())),
+    )
+
+
+# What tells of a resource that cannot be compared yet.
+_SHOWN = ("content", "argv", "settings", "mode", "owner", "group", "enabled", "masked", "active")
 
 
 def _unfit(resource: Mapping[str, Any]) -> Tuple[str, str]:
@@ -97,12 +139,15 @@ def _with_secrets(resource: Mapping[str, Any], secrets: Mapping[str, str]) -> Ma
 
 
 def _refusal(resource: Mapping[str, Any], reason: str, kind: str) -> Dict[str, str]:
-    name = str(resource.get("path") or resource.get("name") or resource.get("key") or resource["kind"])
+    told = ("path", "name", "key", "kind")
+    name = ", ".join(resource.get("names", ())) or str(
+        next(resource[one] for one in told if resource.get(one))
+    )
     return {"checks": ",".join(resource.get("checks", [])), "subject": name, "reason": reason, "kind": kind}
 
 
 # What is looked at as a whole: one change moves, or shuts out with, another.
-_TOGETHER = {"hba": "edits", "sudoers": "changes"}
+_TOGETHER = {"hba": "edits", "sudoers": "changes", "package": "wanted"}
 
 
 def _grouped(resources: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
@@ -150,6 +195,7 @@ KINDS: Dict[str, Callable[[Mapping[str, Any]], Optional[Difference]]] = {
     "sudoers": a_sudoers_change,
     "mount": a_mount,
     "pam_stack": a_pam_stack,
+    "package": a_package_change,
 }
 
 
@@ -163,6 +209,7 @@ def restore_plan(found: Sequence[Difference]) -> Dict[str, Any]:
         "rights": sorted({path for difference in found for path in difference.rights}),
         "units": sorted({unit for difference in found for unit in difference.units}),
         "sysctls": sorted({key for difference in found for key in difference.sysctls}),
+        "programs": sorted({program for difference in found for program in difference.programs}),
         "mounts": sorted({mount for difference in found for mount in difference.mounts}),
         "next_start": sorted({one.next_start for one in found if one.next_start}),
         "firewall": any(difference.firewall for difference in found)

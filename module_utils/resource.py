@@ -40,6 +40,7 @@ class Difference(NamedTuple):
     ] = ()  # commands that bring it into force, each run once after all changes
     undo: Tuple[Dict[str, Any], ...] = ()  # takes back what stands in no file: {run, unless}
     redo: Tuple[Dict[str, Any], ...] = ()  # and makes it again, should the undo not be confirmed
+    programs: Tuple[str, ...] = ()  # that keep and bring back what stands in no file of ours, as packages
     check: Tuple[str, ...] = ()  # a command that must accept the result before it is brought into force
 
 

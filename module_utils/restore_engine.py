@@ -9,6 +9,7 @@ A restore point is a folder below FOLDER, for root alone:
   after.json    the same at the confirmation; what differs between the two is what the change did
   files/SHA256  contents
   revert.py     this file
+  other .py     programs of the plan, which keep and bring back what stands in no file of ours, as packages
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ RESERVE_BYTES = 8 << 20  # kept free for the way back: a full disk must not stop
 _GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602
 _KEPT_FLAGS = 0x10 | 0x20  # immutable, append only
 _COMMAND_SECONDS = 60
+_PROGRAM_SECONDS = 1800
 Manifest = Dict[str, Dict[str, Any]]
 
 
@@ -384,7 +386,8 @@ def take(name: str, plan: Mapping[str, Any], folder: str = FOLDER) -> Point:
     changes, "sysctls": keys, "mounts": paths whose options change, "firewall": bool, "next_start": sentences
     about what only a start of the host brings into force, "commands": argument lists that bring restored files into
     force, "undo" and "redo": what takes back, and makes again, what stands in no file, as the roles of a database:
-    {"run": argument list, "unless": argument list that says `t` where there is nothing to do, or none}}.
+    {"run": argument list, "unless": argument list that says `t` where there is nothing to do, or none}, "programs":
+    paths of programs that are copied beside the restore point and asked to keep, and to bring back, a part of the host}.
     """
     waiting = armed_point(folder)
     if waiting is not None and not waiting.exists:
@@ -408,10 +411,31 @@ def take(name: str, plan: Mapping[str, Any], folder: str = FOLDER) -> Point:
     point.write("running.json", running(plan))
     # This file's own source, which Ansible brings in a zip archive.
     write_file(os.path.join(point.path, "revert.py"), __loader__.get_data(__file__), 0o600)
+    for program in plan.get("programs", []):
+        with open(program, "rb") as file:
+            write_file(os.path.join(point.path, os.path.basename(program)), file.read(), 0o600)
+    ask_programs(point, plan, "keep")
     write_file(os.path.join(point.path, "reserve"), b"\0" * RESERVE_BYTES, 0o600)
     point.write("meta.json", {"name": name, "state": "taken", "plan": dict(plan), "taken": time.time()})
     os.sync()
     return point
+
+
+def ask_programs(point: Point, plan: Mapping[str, Any], verb: str) -> List[str]:
+    """What the programs of a plan answer to a verb: keep, after, state, revert or undo."""
+    answers = []
+    for program in plan.get("programs", []):
+        own = os.path.join(point.path, os.path.basename(program))
+        done = _run(["/usr/bin/python3", "-I", "-S", own, verb, point.path], seconds=_PROGRAM_SECONDS)
+        if done.returncode != 0:
+            raise RestoreError(_said(done) or f"{os.path.basename(program)} {verb}: {done.returncode}")
+        answers.append(done.stdout)
+    return answers
+
+
+def programs_state(point: Point) -> List[Dict[str, Any]]:
+    """What the programs say of before and now: `changed`, `later` (by others), digests `before` and `now`."""
+    return [json.loads(answer) for answer in ask_programs(point, point.meta["plan"], "state")]
 
 
 def _need_room(folder: str) -> None:
@@ -544,6 +568,7 @@ def confirm(point: Point, proofs: Sequence[Sequence[str]] = ()) -> Dict[str, Any
         done = _run(proof)
         if done.returncode != 0:
             raise RestoreError(f"proof failed: {' '.join(proof)}: {_said(done) or done.returncode}")
+    ask_programs(point, meta["plan"], "after")
     point.write("after.json", point.capture(keep=True))
     point.write("running_after.json", running(meta["plan"]))
     point.note(state="confirmed", confirmed=time.time())
@@ -559,16 +584,20 @@ def revert(point: Point, booting: bool = False) -> Dict[str, Any]:
     """Take an unconfirmed change back, whole: everything that differs from before. May be run again."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(point.path, "reserve"))
-    before = point.read("before.json")
+    before, plan = point.read("before.json"), point.meta["plan"]
+    problem = "" if booting else _brought_back(point, plan)
     paths = differences(before, point.capture())
     go_back(point, before, point.read("running.json"), paths, booting)
-    if booting and point.meta["plan"].get("undo"):
+    if booting and (plan.get("undo") or plan.get("programs")):
         return point.meta  # armed still: the late unit does it all again, with the services running
     now = point.capture()
     left = [path for path in differences(before, now) if not another(path, before, now)]
     point.note(
         state="failed" if left else "reverted", reverted=time.time(), restored=len(paths), left=left[:50]
     )
+    if problem:
+        point.note(state="failed", problem=problem)
+        raise RestoreError(problem)
     if left:
         raise RestoreError(f"restored, but not the same as before: {', '.join(left[:5])}")
     if point.meta["plan"].get("undoes"):  # an undo that nobody confirmed: its change stands again
@@ -577,6 +606,15 @@ def revert(point: Point, booting: bool = False) -> Dict[str, Any]:
     if not booting:
         _run(["systemctl", "daemon-reload"])
     return point.meta
+
+
+def _brought_back(point: Point, plan: Mapping[str, Any]) -> str:
+    """What the programs bring back comes first, as it writes files of /etc too; the reason where that fails."""
+    try:
+        ask_programs(point, plan, "revert")
+    except RestoreError as error:
+        return str(error)  # the files go back all the same, and systemd tries it all again
+    return ""
 
 
 def another(path: str, before: Manifest, now: Manifest) -> bool:
@@ -621,10 +659,14 @@ def state_digest(point: Point) -> Dict[str, str]:
     plan = point.meta["plan"]
     before = {"files": digest(point.read("before.json")), "running": _digest(point.read("running.json"))}
     now = {"files": digest(point.capture()), "running": _digest(running(plan))}
+    for number, state in enumerate(programs_state(point)):
+        before[f"program {number}"], now[f"program {number}"] = state["before"], state["now"]
     return {"before": _digest(before), "now": _digest(now)}
 
 
-def _run(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess[str]":
+def _run(
+    command: Sequence[str], text: str = "", seconds: int = _COMMAND_SECONDS
+) -> "subprocess.CompletedProcess[str]":
     """A command whose failure must not keep the rest from being restored."""
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -639,7 +681,7 @@ def _run(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             universal_newlines=True,
-            timeout=_COMMAND_SECONDS,
+            timeout=seconds,
             env=environment,
             cwd="/",
             check=False,

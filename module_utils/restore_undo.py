@@ -14,9 +14,11 @@ from ansible.module_utils.restore_engine import (
     Point,
     RestoreError,
     another,
+    ask_programs,
     differences,
     go_back,
     kept,
+    programs_state,
     write_file,
 )
 
@@ -41,14 +43,13 @@ def undo(point: Point, force: bool = False) -> List[str]:
         and not another(path, after, now)
     ]
     merged: Dict[str, bytes] = {}
-    refused: List[str] = []
+    # What programs keep, as packages, is theirs to compare.
+    refused: List[str] = [name for one in programs_state(point) for name in one["later"] if not force]
     for path in later if not force else []:
         if path in _COPIES:
             changed.remove(path)
         elif path in BY_LINE and _same_rights(before, after, now, path):
-            made = merge(
-                *(_lines(point, one.get(path)) for one in (before, after)), _now(path), _used_groups(path)
-            )
+            made = _merged(point, before, after, path)
             merged[path] = made.content
             refused += [f"{path} ({name})" for name in made.conflicts]
         else:
@@ -58,11 +59,20 @@ def undo(point: Point, force: bool = False) -> List[str]:
             f"changed by somebody since: {', '.join(refused[:5])}{' …' if len(refused) > 5 else ''}; look at them, "
             "then undo with harden_force=true"
         )
+    if ask_programs(point, point.meta["plan"], "undo"):  # it writes files of /etc as well
+        now = point.capture()
+        merged = {path: _merged(point, before, after, path).content for path in merged}
     paths = [path for path in changed if kept(now.get(path)) != kept(before.get(path))]
     for path, content in merged.items():
         write_file(path, content, before[path]["mode"], before[path]["uid"], before[path]["gid"])
     go_back(point, before, point.read("running.json"), [path for path in paths if path not in merged], False)
     return paths
+
+
+def _merged(point: Point, before: Manifest, after: Manifest, path: str) -> Merged:
+    """A file of accounts as it is, without the lines of the change."""
+    kept_lines = (_lines(point, one.get(path)) for one in (before, after))
+    return merge(*kept_lines, _now(path), _used_groups(path))
 
 
 def _same_rights(before: Manifest, after: Manifest, now: Manifest, path: str) -> bool:

@@ -87,7 +87,7 @@ def state_of(root: Callable[[str, str], str], host: str) -> list[str]:
 
 
 def start_drill(
-    site: str, host: str, name: str, resources: list[dict[str, Any]], **more: Any
+    site: str, host: str, name: str, resources: list[dict[str, Any]], playbook: str = "change", **more: Any
 ) -> subprocess.Popen[str]:
     """The drill's playbook, begun. A restore point's name is never used twice."""
     given = {
@@ -103,7 +103,7 @@ def start_drill(
             str(REPOSITORY / "inventories" / site),
             "--extra-vars",
             json.dumps(given),
-            str(REPOSITORY / "molecule" / "harden" / "drills" / "change.yml"),
+            str(REPOSITORY / "molecule" / "harden" / "drills" / f"{playbook}.yml"),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
