@@ -18,8 +18,8 @@ options:
   resources:
     description:
       - What is to be. Each has C(kind), one of C(file), C(setting), C(mode), C(unit), C(sysctl), C(account),
-        C(mount), C(sudoers), C(pam_stack), C(postgresql), C(hba), C(statement) and C(command), what that kind needs (see
-        C(module_utils/desired_state.py)), and C(checks), the ids that it is for.
+        C(mount), C(sudoers), C(pam_stack), C(postgresql), C(hba), C(statement), C(package) and C(command), what
+        that kind needs (see C(module_utils/desired_state.py)), and C(checks), the ids that it is for.
     type: list
     elements: dict
     required: true

@@ -121,6 +121,8 @@ class Expression:
 
 def instant(value: Any) -> datetime.datetime:
     """A date or an RFC 3339 instant; without an offset it is UTC."""
+    if isinstance(value, Undefined):
+        bool(value)  # raises: a value that was not read has its own reason
     if isinstance(value, datetime.datetime):
         moment = value
     elif isinstance(value, datetime.date):

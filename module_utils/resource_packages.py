@@ -76,10 +76,11 @@ def wishes(resource: Mapping[str, Any], now: Packages) -> List[str]:
 def names_of(resource: Mapping[str, Any]) -> List[str]:
     """The packages of a resource; names only, as they become arguments of a command."""
     names = [str(name) for name in resource.get("names", [resource.get("name", "")])]
-    for name in names:
-        if not _NAME.fullmatch(name):
-            raise RestoreError(f"'{name}' is no name of a package")
-    return names
+    strange = [name for name in names if not _NAME.fullmatch(name)]
+    if strange and _installs(resource):
+        raise RestoreError(f"'{strange[0]}' is no name of a package")
+    # A list of what is not wanted may have names of other distributions.
+    return [name for name in names if name not in strange]
 
 
 class Transaction:
@@ -100,14 +101,24 @@ class Transaction:
             return
         self.update = _update(rehearsal) if any(_installs(resource) for resource in wanted) else ""
         if not self._try(wanted):
-            # One that is not to be had must not keep the others away.
-            for resource in wanted:
-                reason = self._reason([*self.accepted, resource])
-                if reason:
-                    self.refused.append((resource, reason))
-                else:
-                    self.accepted.append(resource)
+            parts = [part for resource in wanted for part in _parts(resource)]
+            self._one_by_one([part for part in parts if wishes(part, self.now)])
             self._try(self.accepted)
+
+    def _one_by_one(self, wanted: List[Mapping[str, Any]]) -> None:
+        """One that is not to be had must not keep the others away; one may be possible after another."""
+        while wanted:
+            self.refused = []
+            for part in wanted:
+                reason = self._reason([*self.accepted, part])
+                if reason:
+                    self.refused.append((part, reason))
+                else:
+                    self.accepted.append(part)
+            left = [part for part, _reason in self.refused]
+            if len(left) == len(wanted):
+                return
+            wanted = left
 
     def _try(self, resources: List[Mapping[str, Any]]) -> bool:
         if not resources or self._reason(resources):
@@ -182,6 +193,13 @@ class Transaction:
             then=tuple(command for one in self.accepted for command in then_of(one)),
             programs=(program,),
         )
+
+
+def _parts(resource: Mapping[str, Any]) -> List[Mapping[str, Any]]:
+    """What comes, comes together; what goes, goes one by one."""
+    if _installs(resource):
+        return [resource]
+    return [{**resource, "names": [name]} for name in names_of(resource)]
 
 
 def _installs(resource: Mapping[str, Any]) -> bool:

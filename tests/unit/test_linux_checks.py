@@ -30,8 +30,8 @@ OLD = {"name": "term1", "groups": ["terminals"]}
 # What breaks each check: id, place in the snapshot's data, value; several places with " + " between them.
 BROKEN: list[tuple[str, str, Any]] = json.loads((FIXTURES / "broken_checks.json").read_text())
 
-# Why each of them does not apply: no desktop (twice), and no sshd that reads hosts.deny.
-NOT_APPLICABLE = {"LNX-LF-10A", "LNX-LF-10B", "LNX-IP-18"}
+# Why each of them does not apply: no desktop (twice), no sshd that reads hosts.deny, and it is no log server.
+NOT_APPLICABLE = {"LNX-LF-10A", "LNX-LF-10B", "LNX-IP-18", "LNX-AU-21D"}
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -80,7 +80,8 @@ def test_each_check_sees_what_it_is_for(check: str, path: str, value: Any) -> No
 
 
 def test_every_check_has_been_broken_once() -> None:
-    assert {row[0] for row in BROKEN} == {rule.id for rule in RULES.rules}
+    # What is asked of a log server alone has a test of its own.
+    assert {row[0] for row in BROKEN} | {"LNX-AU-21D"} == {rule.id for rule in RULES.rules}
 
 
 def test_there_are_enough_checks_and_each_reads_a_probe_that_there_is() -> None:
@@ -270,6 +271,27 @@ def test_the_role_of_a_host_decides_which_ports_it_may_open() -> None:
 def test_a_host_without_business_data_owes_no_backup() -> None:
     found = verdicts(HARDENED, host={"name": "gate1", "groups": ["gateway"]})
     assert {found["LNX-BK-01A"], found["LNX-BK-01B"], found["LNX-DC-03"]} == {"not_applicable"}
+
+
+def test_a_log_server_receives_where_it_owes_no_forwarding() -> None:
+    server = {"name": "backup1", "groups": ["backup"]}
+    socket = {"protocol": "tcp", "address": "192.0.2.21", "port": 514, "exposed": True, "process": "rsyslogd"}
+    place = "listeners > sockets"
+    found = verdicts(changed(place, [socket]), host=server)
+    assert (found["LNX-AU-21A"], found["LNX-AU-21D"]) == ("not_applicable", "pass")
+    assert verdicts(changed(place, [socket | {"exposed": False}]), host=server)["LNX-AU-21D"] == "fail"
+
+
+def test_a_young_log_of_a_host_of_unknown_age_is_unknown_with_the_reason() -> None:
+    snapshot = changed("logging > files", [])
+    assert verdicts(snapshot)["LNX-AU-20"] == "fail"  # no record at hand at all
+    path = {"path": "/var/log/auth.log", "oldest": "2026-11-01T00:00:00Z"}
+    snapshot = changed("logging > files", [path])
+    del snapshot["data"]["operating_system"]["first_started"]
+    (finding,) = [one for one in findings(snapshot, "en") if one["id"] == "LNX-AU-20"]
+    assert finding["verdict"] == "unknown"
+    assert "first_started" in finding["actual"]
+    assert "Error" not in finding["actual"]
 
 
 def test_root_by_key_alone_and_a_short_lock_are_partial() -> None:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 
 # Builds a flat repository from lines `name version depends flags` and asks apt for its lists. Flags: service (a unit,
-# started and enabled as Debian's helpers do it), slow (its configuration waits for /run/drill-go), broken (it fails).
+# started and enabled as Debian's helpers do it), slow (its configuration takes ten minutes), broken (it fails).
 _SCRIPT = r"""
 folder=/srv/drill-repository; mkdir -p "$folder"
 while read -r name version depends flags; do
@@ -15,16 +15,17 @@ while read -r name version depends flags; do
   echo "$version" > "$tree/usr/share/$name/version"
   echo "setting = $version" > "$tree/etc/$name/settings.conf"
   echo "/etc/$name/settings.conf" > "$tree/DEBIAN/conffiles"
-  { echo "Package: $name"; echo "Version: $version"; echo "Architecture: all"; echo "Maintainer: Drill <drill@hospital.example>"
+  { echo "Package: $name"; echo "Version: $version"; echo "Architecture: all"; echo "Maintainer: Drill"
     [ "$depends" = - ] || echo "Depends: $depends"
     echo "Description: drill"; } > "$tree/DEBIAN/control"
   { echo '#!/bin/sh'; echo 'set -e'; echo 'test "$1" = configure || exit 0'; } > "$tree/DEBIAN/postinst"
   case $flags in *slow*)
-    echo 'for i in $(seq 600); do test -e /run/drill-go && exit 0; sleep 0.1; done; exit 1' >> "$tree/DEBIAN/postinst";; esac
+    echo 'sleep 600' >> "$tree/DEBIAN/postinst";; esac
   case $flags in *broken*) echo 'exit 1' >> "$tree/DEBIAN/postinst";; esac
   case $flags in *service*)
     mkdir -p "$tree/lib/systemd/system"
-    printf '[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' > "$tree/lib/systemd/system/$name.service"
+    printf '[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' \
+      > "$tree/lib/systemd/system/$name.service"
     echo "deb-systemd-helper enable $name.service >/dev/null" >> "$tree/DEBIAN/postinst"
     echo "systemctl daemon-reload; verb=start; test -z \"\$2\" || verb=restart" >> "$tree/DEBIAN/postinst"
     echo "deb-systemd-invoke \$verb $name.service >/dev/null" >> "$tree/DEBIAN/postinst"
@@ -57,7 +58,7 @@ def withdraw(root: Callable[[str, str], str], host: str) -> None:
     """No repository, no lists, and nothing that was kept of it."""
     root(
         host,
-        "rm -rf /srv/drill-repository /etc/apt/sources.list.d/drill.list /var/lib/apt/lists/*drill* /run/drill-go",
+        "rm -rf /srv/drill-repository /etc/apt/sources.list.d/drill.list /var/lib/apt/lists/*drill*",
     )
 
 

@@ -38,12 +38,14 @@ def whole_state(root: Callable[[str, str], str]) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def repository(root: Callable[[str, str], str]) -> Iterator[None]:
+    root(HOST, "apt-mark -qq unhold 'drill-*' || true")
     offer(root, HOST, PACKAGES)
     install(root, HOST, "drill-old")
     root(HOST, "echo 'setting = the hospital' > /etc/drill-old/settings.conf")
     yield
     root(
-        HOST, "DEBIAN_FRONTEND=noninteractive apt-get -qq -y purge 'drill-*' >/dev/null; rm -f /run/drill-go"
+        HOST,
+        "DEBIAN_FRONTEND=noninteractive dpkg --purge $(dpkg-query -W -f '${Package} ' 'drill-*') >/dev/null",
     )
     withdraw(root, HOST)
 
@@ -164,7 +166,7 @@ def test_a_package_that_fails_takes_all_back_at_once(site: str, root: Callable[[
         ([package("present", "no-such-package")], "", "Unable to locate package no-such-package"),
         (
             [package("absent", "drill-old")],
-            "rm -f /srv/drill-repository/drill-old* /var/cache/apt/archives/drill-old* /var/lib/maintenance/packages/drill-old*",
+            "rm -f /srv/drill-repository/drill-old* /var/lib/maintenance/packages/drill-old*",
             "the file of drill-old=1.0 is neither in apt's cache nor to be had",
         ),
         (
@@ -183,9 +185,8 @@ def test_what_has_no_way_back_is_refused_and_nothing_is_changed(
     reason: str,
 ) -> None:
     root(HOST, prepare)
-    before = whole_state(root)
+    before = root(HOST, SET)
     code, out = drill(site, "refused", resources)
     assert code == 0, out
     assert reason in out
-    assert whole_state(root) ^ before == set()
-    root(HOST, "apt-mark -qq unhold drill-old")
+    assert root(HOST, SET) == before
