@@ -100,7 +100,7 @@ def _difference(resource: Dict[str, Any], rehearsal: bool, arriving: List[str]) 
         f"{package} is not installed",
         str(wanted.pop("content", "")) or ", ".join(f"{key}: {value}" for key, value in wanted.items()),
         later,
-        units=(resource["name"],) if resource["kind"] == "unit" else (),
+        units=(resource["name"],) if resource["kind"] == "unit" else tuple(resource.get("units", ())),
         then=then_of(resource),
         check=tuple(resource.get("check", ())),
     )

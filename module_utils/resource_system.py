@@ -149,7 +149,7 @@ def _shadow(name: str) -> List[str]:
 
 
 def a_command(resource: Mapping[str, Any]) -> Optional[Difference]:
-    """{name, unless, argv, paths, then, check}: a tool that writes the files itself; `unless` tells that it need not."""
+    """{name, unless, argv, paths, units, then, check}: a tool that writes files; `unless`: it need not."""
     done = run(resource["unless"])
     if done.returncode == 0:
         return None
@@ -160,6 +160,7 @@ def a_command(resource: Mapping[str, Any]) -> Optional[Difference]:
         said(done) or "not so",
         " ".join(resource["argv"]),
         lambda: must(resource["argv"]) and None,
+        units=tuple(resource.get("units", ())),
         then=then_of(resource),
         check=tuple(resource.get("check", ())),
     )
