@@ -77,7 +77,8 @@ def _of_host(
         for check in dict.fromkeys(str(line.get("checks", "")).split(",")):
             detail = str(line.get("reason", ""))
             title = titles.get(check, "")
-            found.append(_made(host, check, title, str(line.get("kind", "host")), detail, language))
+            kind = str(line.get("kind"))
+            found.append(_made(host, check, title, kind if kind in _REASONS else "host", detail, language))
     for sentence in answer.get("next_start") or []:
         found.append(_made(host, "", "", "next_start", str(sentence), language))
     return found

@@ -148,6 +148,7 @@ active | 运行中
 inactive | 未运行
 masked | 已屏蔽
 loaded | 已加载
+restarts | 会重启
 broken | 有错误
 exposed | 对外开放
 reachable | 可达
@@ -210,6 +211,9 @@ the audit rules stay fixed (-e 2) until the next start of the host, also after a
     审计规则锁定（-e 2）到主机下次启动，撤销之后也是如此
 the kernel's command line is in force after the next start of the host | 内核启动参数在主机下次启动后生效
 is mounted with the next start | 在下次启动时挂载
+it would take away | 还会一并删除
+as well: decide on these first | 请先决定这些
+the package | 软件包
 there is no unit | 没有该单元：
 there is no account | 没有该账户：
 there is no group | 没有该组：
