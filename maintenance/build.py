@@ -76,7 +76,8 @@ def build_record(result: Result, meta: Meta) -> Record:
         hosts=[_host(name, groups, result) for name, groups in sorted(meta.hosts.items())],
         steps=result.steps,
         changes=result.changes,
-        left=left.collect(result.left, result.evidence, meta.language),
+        # A rehearsal has changed nothing: what it would mend is no pass yet, and not left either.
+        left=left.collect(result.left, result.evidence if meta.mode == "apply" else {}, meta.language),
         evidence=result.evidence,
         metrics=result.metrics,
         comparison=meta.comparison,
