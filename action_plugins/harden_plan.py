@@ -76,8 +76,7 @@ class ActionModule(Judge):  # type: ignore[misc]
                 continue
             planned.append(line | {"risk": remedy["risk"], "topic": remedy["topic"]})
             for resource in self._resources(remedy, finding, task_vars or {}):
-                if resource not in resources:
-                    resources.append(resource)
+                merge(resources, resource)
         return result | {
             "changed": False,
             "planned": planned,
@@ -141,6 +140,15 @@ class ActionModule(Judge):  # type: ignore[misc]
             own = dict(templar.template(resource))
             if own.pop("when", True):
                 yield {**own, "checks": [finding["id"]]}
+
+
+def merge(resources: list[dict[str, Any]], resource: dict[str, Any]) -> None:
+    """What two checks ask for alike is one resource, for both: it is made once."""
+    for one in resources:
+        if {**one, "checks": []} == {**resource, "checks": []}:
+            one["checks"] += [check for check in resource["checks"] if check not in one["checks"]]
+            return
+    resources.append(resource)
 
 
 def names(given: Any) -> list[str]:

@@ -113,3 +113,10 @@ def test_usual_names_go_into_a_statement(subject: str) -> None:
 def test_a_name_that_could_end_a_statement_is_never_put_into_one(subject: str) -> None:
     assert MODULE.unsayable({"resources": [{"kind": "statement"}]}, subject) == "name"
     assert MODULE.unsayable({"resources": [{"kind": "mode"}]}, subject) == ""
+
+
+def test_what_two_checks_ask_for_alike_is_made_once() -> None:
+    resources: list[dict[str, Any]] = []
+    for path, check in (("/a", "X-1"), ("/a", "X-2"), ("/b", "X-2"), ("/a", "X-1")):
+        MODULE.merge(resources, {"kind": "file", "path": path, "checks": [check]})
+    assert [(one["path"], one["checks"]) for one in resources] == [("/a", ["X-1", "X-2"]), ("/b", ["X-2"])]

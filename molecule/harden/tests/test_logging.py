@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,21 +61,25 @@ def test_what_is_logged_while_the_log_server_is_away_arrives_later(
 ) -> None:
     assert hardened[1].code == 0
     received = f"/var/log/hosts/{HOST}/syslog.log"
+    tag = f"drill-{secrets.token_hex(4)}"
+    count = f"grep -c ' {tag}: waits-' {received} || true"
     root("backup1", "systemctl stop syslog.socket rsyslog.service")
     try:
-        root(HOST, "for i in $(seq 20); do logger -t drill waits-$i; done; systemctl restart rsyslog.service")
+        root(
+            HOST, f"for i in $(seq 20); do logger -t {tag} waits-$i; done; systemctl restart rsyslog.service"
+        )
         few = tmp_path / "values.yml"
         few.write_text(
             "baseline_log_server: {host: backup1, seconds: 1, forward_file: /etc/rsyslog.d/90-forward.conf}\n"
         )
         missed = run("check_baseline", "--limit", f"{HOST},backup1", "--vars", few)
         assert verdict(missed.record, HOST, "LNX-AU-21E") == ["fail"]
-        assert root("backup1", f"grep -c ' drill: waits-' {received} || true") == "0\n"
+        assert root("backup1", count) == "0\n"
     finally:
         root("backup1", "systemctl start syslog.socket rsyslog.service")
 
     def arrived() -> bool:
-        return int(root("backup1", f"grep -c ' drill: waits-' {received} || true")) == 20
+        return int(root("backup1", count)) == 20
 
     wait_until("the lines that waited", 60, arrived)
 

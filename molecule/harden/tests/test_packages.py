@@ -119,6 +119,23 @@ def test_an_upgrade_keeps_what_runs_running_and_an_undo_brings_the_old_version(
     assert whole_state(root) ^ before == set()
 
 
+def test_the_remedy_of_a_tool_of_intruders_takes_it_away_and_nothing_else(
+    site: str, run: Callable[..., Any], root: Callable[[str, str], str]
+) -> None:
+    offer(root, HOST, "tcpdump 1.0 - -\nhydra 1.0 - -\ndrill-user 1.0 hydra -")
+    install(root, HOST, "tcpdump", "drill-user")
+    before = root(HOST, SET)
+    only = ("--limit", HOST, "--set", "harden_sessions=none", "--set", "harden_controls=LNX-IP-01B")
+    try:
+        done = run("harden", "--reason", "drill", *only)
+        assert done.code == 0, done.err + done.out
+        assert sorted(set(before.splitlines()) - set(root(HOST, SET).splitlines())) == ["tcpdump:all 1.0 ii "]
+        undo(site)
+        assert root(HOST, SET) == before
+    finally:
+        root(HOST, "dpkg --purge tcpdump drill-user hydra >/dev/null")
+
+
 def test_a_host_killed_in_the_middle_of_apt_is_whole_again_at_its_deadline(
     site: str, lab: Lab, root: Callable[[str, str], str]
 ) -> None:
