@@ -224,15 +224,16 @@ def quiet_services(starts: Sequence[str]) -> Iterator[None]:
     if os.path.exists(POLICY) and ours not in _text(POLICY) and not os.path.exists(away):
         shutil.move(POLICY, away)
     with open(POLICY, "w", encoding="utf-8") as file:
-        file.write(policy(starts))
+        file.write(policy(starts) + f"# of process {os.getpid()}\n")
         os.fchmod(file.fileno(), 0o755)
     try:
         yield
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        # A way back that has ended this change has a policy of its own by now.
+        if os.path.exists(POLICY) and f"# of process {os.getpid()}\n" in _text(POLICY):
             os.unlink(POLICY)
-        if os.path.exists(away):
-            shutil.move(away, POLICY)
+            if os.path.exists(away):
+                shutil.move(away, POLICY)
 
 
 def _text(path: str) -> str:

@@ -214,3 +214,18 @@ def test_two_sets_differ_by_version_and_state() -> None:
         "a",
         "c",
     ]
+
+
+def test_a_policy_of_the_host_comes_back_and_that_of_a_way_back_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(restore_packages, "POLICY", str(path))
+    monkeypatch.setattr(restore_packages, "STORE", str(tmp_path / "store"))
+    path.write_text("#!/bin/sh\nexit 0\n")
+    with restore_packages.quiet_services(["ssh.service"]):
+        assert "ssh.service" in path.read_text()
+    assert path.read_text() == "#!/bin/sh\nexit 0\n"
+    with restore_packages.quiet_services([]):
+        path.write_text("# maintenance runbook\n# of process 0\n")
+    assert path.read_text() == "# maintenance runbook\n# of process 0\n"
