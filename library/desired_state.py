@@ -86,7 +86,17 @@ next_start:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.desired_state import apply, plan, restore_plan
-from ansible.module_utils.restore_engine import Point, RestoreError, arm, armed_point, locked, revert, take
+from ansible.module_utils.restore_engine import (
+    Point,
+    RestoreError,
+    arm,
+    armed_point,
+    in_time,
+    locked,
+    revert,
+    step,
+    take,
+)
 
 
 def main() -> None:
@@ -131,7 +141,8 @@ def change(found: list, name: str, seconds: int) -> None:
         point = take(name, restore_plan(found))
         arm(point, seconds)
     try:
-        apply(found)
+        with in_time(seconds):
+            apply(found, lambda: step(point))
     except Exception as error:
         with locked():
             waiting = armed_point()

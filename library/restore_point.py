@@ -74,6 +74,11 @@ restore_point:
   returned: always
   type: str
   sample: 20261123T010203Z-1a2b-harden
+point_state:
+  description: What has become of it, as C(confirmed), C(reverted) or C(failed).
+  returned: when O(state=confirmed) or O(state=reverted)
+  type: str
+  sample: confirmed
 points:
   description: The restore points of the host, oldest first.
   returned: when O(state=read)
@@ -121,10 +126,14 @@ from ansible.module_utils.restore_engine import (
     armed_point,
     confirm,
     differences,
+    in_force,
+    in_time,
     locked,
     programs_state,
+    prove,
     revert,
     state_digest,
+    step,
     take,
 )
 from ansible.module_utils.restore_undo import undo
@@ -181,22 +190,27 @@ def do_confirm(module: AnsibleModule) -> Dict[str, Any]:
     point = Point(module.params["name"])
     if module.check_mode:
         return {"changed": True, "restore_point": point.name}
+    waited = armed_point() is not None
+    if waited:
+        prove(
+            module.params["proofs"]
+        )  # without the lock: a proof that hangs must not keep the host from going back
     with locked():
-        waited = point.meta["state"] != "confirmed"
-        confirm(point, module.params["proofs"])
-    return {"changed": waited, "restore_point": point.name}
+        confirm(point)
+    return {"changed": waited, "restore_point": point.name, "point_state": "confirmed"}
 
 
 def do_revert(module: AnsibleModule) -> Dict[str, Any]:
-    """Back now, where something waits."""
+    """Back now, where something waits; and what became of it."""
     with locked():
         waiting = armed_point()
         wanted = module.params["name"]
-        if waiting is None or (wanted and waiting.name != wanted):
-            return {"changed": False, "restore_point": wanted}
-        if not module.check_mode:
+        waits = waiting is not None and wanted in ("", waiting.name)
+        if waiting is not None and waits and not module.check_mode:
             revert(waiting)
-    return {"changed": True, "restore_point": waiting.name}
+        name = waiting.name if waiting is not None and waits else wanted
+        state = Point(name).meta["state"] if name else ""
+    return {"changed": waits, "restore_point": name, "point_state": state}
 
 
 def do_undo(module: AnsibleModule) -> Dict[str, Any]:
@@ -220,9 +234,10 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
     digests = state_digest(point)
     if digests["before"] != digests["now"]:
         answer["changed"] = True
+        made = in_force(meta["plan"])
         answer["diff"] = [
             {"before_header": path, "after_header": path, "before": "changed", "after": "as it was"}
-            for path in changed
+            for path in [*changed, *made]
         ]
     if answer["changed"] and not module.check_mode:
         own = module.params["restore_point"]
@@ -235,18 +250,22 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
             back = take(own, {**meta["plan"], **swapped})
             arm(back, module.params["seconds"])
         try:
-            undo(point, force)
-        except Exception:
+            with in_time(module.params["seconds"]), step(back):
+                undo(point, force)
+        except Exception as error:
             with locked():
-                revert(back)
-            raise
+                waiting = armed_point()
+                if waiting is not None and waiting.name == own:
+                    revert(back)
+            raise RestoreError(f"nothing was undone: {error}") from error
         point.note(undone=own)
         answer["restore_point"] = own
         digests = state_digest(point)
     answer["next_start"] = list(meta["plan"].get("next_start", []))
     for sentence in answer["next_start"]:
         module.warn(f"restart the host: {sentence}")
-    answer["left"] = differences(point.read("before.json"), point.capture())[:50]
+    left = [*differences(point.read("before.json"), point.capture()), *in_force(meta["plan"])]
+    answer["left"] = left[:50]
     answer.update(
         digest_before=digests["before"],
         digest_now=digests["now"],

@@ -8,10 +8,11 @@ A resource is a mapping with `kind` and what the kind needs; KINDS lists them. E
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.resource import Difference, NotPossibleError, must, run, then_of
 from ansible.module_utils.resource_access import a_pam_stack, shut_out
@@ -220,14 +221,20 @@ def restore_plan(found: Sequence[Difference]) -> Dict[str, Any]:
     }
 
 
-def apply(found: Sequence[Difference]) -> None:
-    """Make it so, in order; then let each check accept it; then bring it into force. Raises at the first that fails."""
+def apply(
+    found: Sequence[Difference], step: Callable[[], ContextManager[None]] = contextlib.nullcontext
+) -> None:
+    """Make it so, in order; then let each check accept it; then bring it into force. Raises at the first that fails.
+
+    step: around each of these; it raises when the change may not go on.
+    """
     for difference in found:
         try:
-            difference.apply()
+            with step():
+                difference.apply()
         except OSError as error:
             raise RestoreError(f"{difference.subject}: {error.strerror or error}") from None
-    for check in dict.fromkeys(difference.check for difference in found if difference.check):
-        must(check)
-    for command in restore_plan(found)["commands"]:
-        must(command)
+    checks = list(dict.fromkeys(difference.check for difference in found if difference.check))
+    for command in [*checks, *restore_plan(found)["commands"]]:
+        with step():
+            must(command)

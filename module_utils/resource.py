@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -57,20 +60,41 @@ class NotPossibleError(Exception):
 
 def run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
     """A command in a clean environment, from the root folder: another account may not enter the one that we are in."""
+    process: Optional["subprocess.Popen[str]"] = None
     try:
-        return subprocess.run(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            timeout=_SECONDS,
-            env=_ENVIRONMENT,
-            cwd="/",
-            check=False,
-        )
+        # The time of a change may be over at this very moment: not before it is known what has to be ended.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+        try:
+            process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                universal_newlines=True,
+                env=_ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,
+                preexec_fn=_wakes,
+            )
+        finally:
+            _wakes()
+        out, err = process.communicate(timeout=_SECONDS)
+        return subprocess.CompletedProcess(list(command), process.returncode, out, err)
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(list(command), 127, "", str(error))
+    finally:
+        # What it has started goes with it: nothing may go on with a change that is being taken back.
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
+
+
+def _wakes() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
 
 
 def said(done: "subprocess.CompletedProcess[str]") -> str:

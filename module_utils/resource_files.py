@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -10,7 +11,7 @@ import stat
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.resource import HEADER, Difference, NotPossibleError, outside, read_text, then_of
-from ansible.module_utils.restore_engine import RestoreError, opened, write_file
+from ansible.module_utils.restore_engine import opened, write_file
 
 
 def a_file(resource: Mapping[str, Any]) -> Optional[Difference]:
@@ -137,13 +138,17 @@ def a_mode(resource: Mapping[str, Any]) -> Optional[Difference]:
         return None
 
     def apply() -> None:
-        # Of the file that is open, and from its own mode: an account may exchange what it owns at any moment.
-        with opened(path) as descriptor:
+        # Of the file that is open, and from its own mode: an account may exchange what it owns at any moment. What it has
+        # taken away is left: nobody shall be able to stop a whole change with a file of his own.
+        with contextlib.ExitStack() as stack:
+            try:
+                descriptor = stack.enter_context(opened(path))
+            except OSError:
+                return
             there = os.fstat(descriptor)
-            if (there.st_dev, there.st_ino) != (status.st_dev, status.st_ino):
-                raise RestoreError(f"{path} was exchanged while it was looked at")
-            os.fchown(descriptor, uid, gid)
-            os.fchmod(descriptor, _narrowed(there, resource))
+            if (there.st_dev, there.st_ino) == (status.st_dev, status.st_ino):
+                os.fchown(descriptor, uid, gid)
+                os.fchmod(descriptor, _narrowed(there, resource))
 
     return Difference(
         path,

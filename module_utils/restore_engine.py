@@ -8,13 +8,12 @@ A restore point is a folder below FOLDER, for root alone:
   before.json   manifest of /etc and of the plan's other paths: type, mode, owner, xattrs, flags, digest
   after.json    the same at the confirmation; what differs between the two is what the change did
   files/SHA256  contents
-  revert.py     this file
+  revert.py     this file, and restore_tree.py beside it
   other .py     programs of the plan, which keep and bring back what stands in no file of ours, as packages
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import errno
 import fcntl
@@ -22,289 +21,32 @@ import hashlib
 import json
 import os
 import shutil
-import stat
-import struct
+import signal
 import subprocess
 import sys
 import time
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
+
+try:
+    from ansible.module_utils import restore_tree as tree
+except ImportError:  # beside a restore point: no Ansible, and no path but this
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import restore_tree as tree  # type: ignore[import-not-found,no-redef]
+
+capture, digest, differences, kept = tree.capture, tree.digest, tree.differences, tree.kept
+opened, restore, rights, write_file = tree.opened, tree.restore, tree.rights, tree.write_file
+Manifest, RestoreError = tree.Manifest, tree.RestoreError
 
 FOLDER = "/var/lib/maintenance/restore_points"
 UNITS = "/usr/local/lib/systemd/system"  # searched by systemd, survives a reboot, and is no part of /etc
 UNIT = "maintenance-revert"
-# What the system itself rewrites at any time; none of it is configuration.
-VOLATILE = frozenset(
-    ["/etc/mtab", "/etc/adjtime", "/etc/ld.so.cache", "/etc/.pwd.lock", "/etc/resolv.conf", "/etc/.updated"]
-)
+PYTHON = "/usr/bin/python3"
 _WANTED = {"sysinit.target": f"{UNIT}-boot.service", "multi-user.target": f"{UNIT}-late.service"}
 RESERVE_BYTES = 8 << 20  # kept free for the way back: a full disk must not stop it
-_GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602
-_KEPT_FLAGS = 0x10 | 0x20  # immutable, append only
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _COMMAND_SECONDS = 60
 _PROGRAM_SECONDS = 1800
-Manifest = Dict[str, Dict[str, Any]]
-
-
-class RestoreError(Exception):
-    """Why a restore point cannot be taken, confirmed or reverted; one line."""
-
-
-# Reading what is.
-
-
-def capture(paths: Sequence[str], blobs: Optional[str] = None) -> Manifest:
-    """Manifest of these paths and all below them; contents go to the folder `blobs`."""
-    found: Manifest = {}
-    for path in paths:
-        _capture(path, found, blobs)
-    return found
-
-
-def rights(paths: Sequence[str]) -> Manifest:
-    """Manifest of mode, owner and attributes alone: of a folder of logs or of a database nothing else is kept.
-
-    `file` is which file it was: a log that was turned, or a link in its place, is another one.
-    """
-    found: Manifest = {}
-    for path in paths:
-        try:
-            with opened(path) as descriptor:
-                status = os.fstat(descriptor)
-                attributes = _xattrs(descriptor)
-        except OSError:
-            continue
-        found["rights:" + path] = {
-            "type": "rights",
-            "mode": stat.S_IMODE(status.st_mode),
-            "uid": status.st_uid,
-            "gid": status.st_gid,
-            "xattrs": attributes,
-            "file": [status.st_dev, status.st_ino],
-        }
-    return found
-
-
-@contextlib.contextmanager
-def opened(path: str) -> Iterator[int]:
-    """A file or folder for its rights; a link is refused, as an account might put one in the place of its own file."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _capture(path: str, found: Manifest, blobs: Optional[str]) -> None:
-    if path in VOLATILE or path in found:
-        return
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return
-    entry: Dict[str, Any] = {
-        "mode": stat.S_IMODE(status.st_mode),
-        "uid": status.st_uid,
-        "gid": status.st_gid,
-        "xattrs": _xattrs(path),
-    }
-    if stat.S_ISLNK(status.st_mode):
-        entry.update(type="link", target=os.readlink(path))
-        entry.pop("mode")
-    elif stat.S_ISDIR(status.st_mode):
-        entry.update(type="folder")
-    elif stat.S_ISREG(status.st_mode):
-        with open(path, "rb") as file:
-            content = file.read()
-            entry["flags"] = _flags(file.fileno())
-        entry.update(type="file", sha256=hashlib.sha256(content).hexdigest())
-        if blobs is not None:
-            _keep(os.path.join(blobs, entry["sha256"]), content)
-    else:
-        entry.update(type="other")  # a socket or pipe: never restored
-    found[path] = entry
-    if entry["type"] == "folder":
-        for name in sorted(os.listdir(path)):
-            _capture(os.path.join(path, name), found, blobs)
-
-
-def _xattrs(place: Union[str, int]) -> Dict[str, str]:
-    """ACLs and other attributes of a path or an open file."""
-    follow = isinstance(place, int)  # an open file cannot be told not to
-    try:
-        names = os.listxattr(place, follow_symlinks=follow)
-        return {
-            name: base64.b64encode(os.getxattr(place, name, follow_symlinks=follow)).decode()
-            for name in names
-        }
-    except OSError:
-        return {}
-
-
-def _flags(descriptor: int) -> int:
-    try:
-        return struct.unpack("i", fcntl.ioctl(descriptor, _GETFLAGS, struct.pack("i", 0)))[0] & _KEPT_FLAGS
-    except OSError:
-        return 0
-
-
-def _keep(path: str, content: bytes) -> None:
-    if not os.path.exists(path):
-        write_file(path, content, 0o600)
-
-
-def write_file(path: str, content: bytes, mode: int, uid: int = 0, gid: int = 0) -> None:
-    """Write a whole file or nothing, on the disk when this returns."""
-    temporary = f"{path}.maintenance-{os.getpid()}"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(
-            temporary
-        )  # of a process that died; a link that somebody has put there is never written through
-    descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-    )
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchown(file.fileno(), uid, gid)
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def differences(one: Manifest, other: Manifest) -> List[str]:
-    """Paths that are not the same in both, sorted."""
-    return sorted(path for path in {*one, *other} if kept(one.get(path)) != kept(other.get(path)))
-
-
-def kept(entry: Optional[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:
-    """An entry without which file it was: a log that was turned keeps its mode and owner."""
-    return None if entry is None else {name: value for name, value in entry.items() if name != "file"}
-
-
-def digest(manifest: Manifest) -> str:
-    """One digest of a manifest."""
-    return _digest({path: kept(entry) for path, entry in manifest.items()})
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-# Writing back.
-
-
-def restore(wanted: Manifest, paths: Sequence[str], blobs: str) -> None:
-    """Make these paths what the manifest says. May be run again after it was interrupted."""
-    gone = [path for path in paths if path not in wanted and not path.startswith("rights:")]
-    for path in sorted(gone, key=len, reverse=True):
-        _remove(path)
-    for path in sorted(path for path in paths if path in wanted):
-        _restore(path, wanted[path], blobs)
-
-
-def _remove(path: str) -> None:
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(status.st_mode):
-        try:
-            os.rmdir(path)
-        except OSError as error:  # somebody else's file is in it: it stays, and the folder with it
-            if error.errno not in (errno.ENOTEMPTY, errno.EBUSY):
-                raise
-        return
-    _set_flags(path, 0)
-    os.unlink(path)
-
-
-def _restore(path: str, wanted: Dict[str, Any], blobs: str) -> None:
-    kind = wanted["type"]
-    if kind == "rights":
-        _restore_rights(path[len("rights:") :], wanted)
-        return
-    if kind == "other":
-        return
-    if os.path.lexists(path):
-        there = os.lstat(path)
-        same_kind = {"file": stat.S_ISREG, "link": stat.S_ISLNK, "folder": stat.S_ISDIR}[kind](there.st_mode)
-        if not same_kind:
-            _remove(path)
-    if kind == "link":
-        if not os.path.islink(path) or os.readlink(path) != wanted["target"]:
-            temporary = f"{path}.maintenance-{os.getpid()}"
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            os.symlink(wanted["target"], temporary)
-            os.replace(temporary, path)
-        os.lchown(path, wanted["uid"], wanted["gid"])
-        return
-    if kind == "folder":
-        os.makedirs(path, exist_ok=True)
-    else:
-        _set_flags(path, 0)
-        with open(os.path.join(blobs, wanted["sha256"]), "rb") as file:
-            content = file.read()
-        if hashlib.sha256(content).hexdigest() != wanted["sha256"]:
-            raise RestoreError(f"the kept content of {path} is damaged")
-        if not _holds(path, content):
-            write_file(path, content, wanted["mode"], wanted["uid"], wanted["gid"])
-    with opened(path) as descriptor:
-        _give(descriptor, wanted)
-    if kind == "file":
-        _set_flags(path, wanted["flags"])
-
-
-def _restore_rights(path: str, wanted: Mapping[str, Any]) -> None:
-    """Of the very file that had them: one that was turned away has taken them with it, and a link is nobody's file."""
-    try:
-        with opened(path) as descriptor:
-            status = os.fstat(descriptor)
-            if wanted["file"] == [status.st_dev, status.st_ino]:
-                _give(descriptor, wanted)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
-            raise
-
-
-def _give(descriptor: int, wanted: Mapping[str, Any]) -> None:
-    """Owner, mode and attributes of an open file."""
-    os.fchown(descriptor, wanted["uid"], wanted["gid"])
-    os.fchmod(descriptor, wanted["mode"])
-    there = _xattrs(descriptor)
-    for name in set(there) - set(wanted["xattrs"]):
-        os.removexattr(descriptor, name)
-    for name, value in wanted["xattrs"].items():
-        if there.get(name) != value:
-            os.setxattr(descriptor, name, base64.b64decode(value))
-
-
-def _holds(path: str, content: bytes) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return file.read() == content
-    except FileNotFoundError:
-        return False
-
-
-def _set_flags(path: str, flags: int) -> None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        held = struct.unpack("i", fcntl.ioctl(descriptor, _GETFLAGS, struct.pack("i", 0)))[0]
-        if held & _KEPT_FLAGS != flags:
-            fcntl.ioctl(descriptor, _SETFLAGS, struct.pack("i", held & ~_KEPT_FLAGS | flags))
-    except OSError:
-        return
-    finally:
-        os.close(descriptor)
+_TRIES = 3  # after which a path that somebody else writes all the time is left to them
 
 
 # Restore points.
@@ -314,12 +56,51 @@ def _set_flags(path: str, flags: int) -> None:
 def locked(folder: str = FOLDER) -> Iterator[None]:
     """One at a time: a confirmation and the way back never cross."""
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    descriptor = os.open(os.path.join(folder, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    status = os.stat(folder)
+    if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+        raise RestoreError(
+            f"{folder} can be written by others than root: nothing is kept or taken back there"
+        )
+    path = os.path.join(folder, ".lock")
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+            raise
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_CLOEXEC
+        )  # a disk that went bad must not stop the way back
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def in_time(seconds: int) -> Iterator[None]:
+    """A change that is not done when its time is over ends itself, with the command that it waits for."""
+
+    def over(_signal: int, _frame: object) -> None:
+        raise RestoreError(f"it was not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def step(point: Point) -> Iterator[None]:
+    """One step of a change: the way back waits for its end, and once that has begun no other step does."""
+    with locked(point.folder):
+        waiting = armed_point(point.folder)
+        if waiting is None or waiting.name != point.name:
+            raise RestoreError("its time was over: the host has taken the change back by itself")
+        yield
 
 
 class Point:
@@ -345,6 +126,8 @@ class Point:
                 return json.load(file)
         except FileNotFoundError:
             raise RestoreError(f"there is no restore point {self.name} on this host") from None
+        except ValueError:
+            raise RestoreError(f"{os.path.join(self.path, name)} is damaged") from None
 
     def write(self, name: str, value: Any) -> None:
         """Replace one of its JSON files."""
@@ -405,20 +188,36 @@ def take(name: str, plan: Mapping[str, Any], folder: str = FOLDER) -> Point:
     if point.exists:
         raise RestoreError(f"there is a restore point {name} already")
     shutil.rmtree(point.path, ignore_errors=True)
+    try:
+        _keep(point, plan)
+    except BaseException:
+        shutil.rmtree(point.path, ignore_errors=True)  # nobody will ever need a part of it
+        raise
+    os.sync()
+    return point
+
+
+def _keep(point: Point, plan: Mapping[str, Any]) -> None:
     os.makedirs(point.blobs, mode=0o700)
-    _need_room(folder)
-    point.write("before.json", covered(plan, point.blobs))
+    _need_room(point.folder)
+    before = covered(plan, point.blobs)
+    unread = [f"{path} ({entry['why']})" for path, entry in before.items() if entry["type"] == "unread"]
+    if unread:
+        raise RestoreError(f"no way back could be kept: {', '.join(unread[:5])} cannot be read")
+    point.write("before.json", before)
     point.write("running.json", running(plan))
-    # This file's own source, which Ansible brings in a zip archive.
-    write_file(os.path.join(point.path, "revert.py"), __loader__.get_data(__file__), 0o600)
+    # These files' own sources, which Ansible brings in a zip archive.
+    for name, loader, file in (
+        ("revert.py", __loader__, __file__),
+        ("restore_tree.py", tree.__loader__, tree.__file__),
+    ):
+        write_file(os.path.join(point.path, name), loader.get_data(file), 0o600)
     for program in plan.get("programs", []):
         with open(program, "rb") as file:
             write_file(os.path.join(point.path, os.path.basename(program)), file.read(), 0o600)
     ask_programs(point, plan, "keep")
     write_file(os.path.join(point.path, "reserve"), b"\0" * RESERVE_BYTES, 0o600)
-    point.write("meta.json", {"name": name, "state": "taken", "plan": dict(plan), "taken": time.time()})
-    os.sync()
-    return point
+    point.write("meta.json", {"name": point.name, "state": "taken", "plan": dict(plan), "taken": time.time()})
 
 
 def ask_programs(point: Point, plan: Mapping[str, Any], verb: str) -> List[str]:
@@ -426,7 +225,7 @@ def ask_programs(point: Point, plan: Mapping[str, Any], verb: str) -> List[str]:
     answers = []
     for program in plan.get("programs", []):
         own = os.path.join(point.path, os.path.basename(program))
-        done = _run(["/usr/bin/python3", "-I", "-S", own, verb, point.path], seconds=_PROGRAM_SECONDS)
+        done = _run([PYTHON, "-I", "-S", own, verb, point.path], seconds=_PROGRAM_SECONDS)
         if done.returncode != 0:
             raise RestoreError(_said(done) or f"{os.path.basename(program)} {verb}: {done.returncode}")
         answers.append(done.stdout)
@@ -459,10 +258,30 @@ def running(plan: Mapping[str, Any]) -> Dict[str, Any]:
             unit: _run(["systemctl", "is-active", unit]).stdout.strip() for unit in plan.get("units", [])
         },
         "sysctls": {key: read_sysctl(key) for key in plan.get("sysctls", [])},
-        "firewall": _run(["nft", "list", "ruleset"]).stdout if plan.get("firewall") else None,
+        "firewall": _rules() if plan.get("firewall") else None,
         # Only where it is asked for: the digest of a restore point that knows of no mounts stays what it was.
         **({"mounts": {path: mount_options(path) for path in plan["mounts"]}} if plan.get("mounts") else {}),
     }
+
+
+def _rules() -> str:
+    """The firewall's rules in force, without what they have counted; none where the host has no nftables."""
+    if shutil.which("nft", path=_PATH) is None:
+        return ""
+    return _must(["nft", "--stateless", "list", "ruleset"])
+
+
+def in_force(plan: Mapping[str, Any]) -> List[str]:
+    """Of what stands in no file, as the roles of a database: what the change made and is still so.
+
+    What cannot be asked is taken for being so: an undo must not claim that it is gone.
+    """
+    found = []
+    for made in plan.get("redo", []):
+        asked = _run(made["unless"]) if made["unless"] else None
+        if asked is not None and (asked.returncode != 0 or asked.stdout.strip() == "t"):
+            found.append(str(made["run"][-1]))
+    return found
 
 
 def mount_options(path: str) -> Optional[List[str]]:
@@ -513,12 +332,41 @@ def write_sysctl(key: str, value: str) -> None:
 
 def arm(point: Point, seconds: int) -> None:
     """From now on the host goes back by itself: after so many seconds, or at its next start."""
-    program = f"/usr/bin/python3 -I -S {point.path}/revert.py"
+    program = f"{PYTHON} -I -S {point.path}/revert.py"
+    _must([*program.split(), "check"])  # a way back that cannot run is none
+    for target, name in _WANTED.items():
+        os.makedirs(os.path.join(UNITS, f"{target}.wants"), exist_ok=True)
+        link = os.path.join(UNITS, f"{target}.wants", name)
+        if not os.path.islink(link):
+            os.symlink(f"../{name}", link)
+    for name, text in _units(point, program, seconds).items():
+        write_file(os.path.join(UNITS, name), text.encode(), 0o644)
+    os.sync()
+    try:
+        _must(["systemctl", "daemon-reload"])
+        _must(["systemctl", "restart", f"{UNIT}.timer"])
+        # The deadline runs before anything can wait for it: what dies here leaves nothing armed for another day.
+        point.note(state="armed", armed=time.time(), seconds=seconds)
+        write_file(os.path.join(point.folder, "armed"), point.name.encode(), 0o600)
+        os.sync()
+        if not _ticks():
+            raise RestoreError(f"{UNIT}.timer was over before the host was armed: give it more time")
+    except BaseException:
+        disarm(point.folder)
+        with contextlib.suppress(OSError):
+            point.note(state="reverted", problem="it could not be armed: nothing was changed")
+        _run(["systemctl", "stop", f"{UNIT}.timer"])
+        _run(["systemctl", "daemon-reload"])
+        raise
+
+
+def _units(point: Point, program: str, seconds: int) -> Dict[str, str]:
+    """What systemd starts at the deadline, and at a start of the host."""
     # What a start needs first; a revert before them finds every service with its old files.
     early = "DefaultDependencies=no\nAfter=local-fs.target\nBefore=sysinit.target shutdown.target\n"
     early += "Conflicts=shutdown.target\n"
     late = f"After=postgresql.service multi-user.target\nConditionPathExists={point.folder}/armed\n"
-    units = {
+    return {
         f"{UNIT}.timer": f"[Unit]\nDescription=Take an unconfirmed change back\n[Timer]\nOnActiveSec={seconds}s\n"
         f"AccuracySec=1s\nUnit={UNIT}.service\n",
         f"{UNIT}.service": "[Unit]\nDescription=Take an unconfirmed change back\n[Service]\nType=oneshot\n"
@@ -529,18 +377,6 @@ def arm(point: Point, seconds: int) -> None:
         f"{UNIT}-boot.service": f"[Unit]\nDescription=Take an unconfirmed change back at the start\n{early}"
         f"ConditionPathExists={point.folder}/armed\n[Service]\nType=oneshot\nExecStart={program} boot\n",
     }
-    for target, name in _WANTED.items():
-        os.makedirs(os.path.join(UNITS, f"{target}.wants"), exist_ok=True)
-        link = os.path.join(UNITS, f"{target}.wants", name)
-        if not os.path.islink(link):
-            os.symlink(f"../{name}", link)
-    for name, text in units.items():
-        write_file(os.path.join(UNITS, name), text.encode(), 0o644)
-    point.note(state="armed", armed=time.time(), seconds=seconds)
-    write_file(os.path.join(point.folder, "armed"), point.name.encode(), 0o600)
-    os.sync()
-    _must(["systemctl", "daemon-reload"])
-    _must(["systemctl", "restart", f"{UNIT}.timer"])
 
 
 def disarm(folder: str = FOLDER) -> None:
@@ -554,26 +390,34 @@ def disarm(folder: str = FOLDER) -> None:
     os.sync()
 
 
-def confirm(point: Point, proofs: Sequence[Sequence[str]] = ()) -> Dict[str, Any]:
-    """The change stays, when every proof (a command) succeeds. Refused where the host has gone back already."""
-    meta = point.meta
-    if meta["state"] == "confirmed":
-        return meta
-    waiting = armed_point(point.folder)
-    if meta["state"] != "armed" or waiting is None or waiting.name != point.name:
-        raise RestoreError(
-            f"restore point {point.name} is {meta['state']}: its change was taken back, nothing is confirmed"
-        )
+def prove(proofs: Sequence[Sequence[str]]) -> None:
+    """Every proof (a command) succeeds; raises with the first that does not."""
     for proof in proofs:
         done = _run(proof)
         if done.returncode != 0:
             raise RestoreError(f"proof failed: {' '.join(proof)}: {_said(done) or done.returncode}")
+
+
+def confirm(point: Point) -> Dict[str, Any]:
+    """The change stays. Refused where the host has gone back already, or is about to."""
+    meta = point.meta
+    waiting = armed_point(point.folder)
+    waits = waiting is not None and waiting.name == point.name
+    if meta["state"] == "confirmed" and not waits:
+        return meta
+    if not waits:
+        raise RestoreError(
+            f"restore point {point.name} is {meta['state']}: its change was taken back, nothing is confirmed"
+        )
+    # The deadline's program waits for the lock that this one holds.
+    if _run(["systemctl", "is-active", f"{UNIT}.service"]).stdout.strip() in ("activating", "active"):
+        raise RestoreError("its time is over: the host is taking the change back, nothing is confirmed")
     ask_programs(point, meta["plan"], "after")
     point.write("after.json", point.capture(keep=True))
     point.write("running_after.json", running(meta["plan"]))
     point.note(state="confirmed", confirmed=time.time())
     disarm(point.folder)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         os.unlink(os.path.join(point.path, "reserve"))
     _run(["systemctl", "stop", f"{UNIT}.timer"])
     _run(["systemctl", "daemon-reload"])
@@ -581,40 +425,50 @@ def confirm(point: Point, proofs: Sequence[Sequence[str]] = ()) -> Dict[str, Any
 
 
 def revert(point: Point, booting: bool = False) -> Dict[str, Any]:
-    """Take an unconfirmed change back, whole: everything that differs from before. May be run again."""
-    with contextlib.suppress(FileNotFoundError):
+    """Take an unconfirmed change back, whole: everything that differs from before. May be run again.
+
+    What cannot be restored does not keep the rest from it: the problem is told at the end.
+    """
+    with contextlib.suppress(OSError):
         os.unlink(os.path.join(point.path, "reserve"))
-    before, plan = point.read("before.json"), point.meta["plan"]
-    problem = "" if booting else _brought_back(point, plan)
+    before, was, meta = point.read("before.json"), point.read("running.json"), point.meta
     paths = differences(before, point.capture())
-    go_back(point, before, point.read("running.json"), paths, booting)
-    if booting and (plan.get("undo") or plan.get("programs")):
-        return point.meta  # armed still: the late unit does it all again, with the services running
+    problems = go_back(point, before, was, paths, booting)
+    if booting and (meta["plan"].get("undo") or meta["plan"].get("programs")):
+        return meta  # armed still: the late unit does it all again, with the services running
+    if meta["plan"].get("programs"):
+        # Packages take their time, so what lets people in came first; and they write files of /etc, so it comes again.
+        problems = _told(lambda verb: ask_programs(point, meta["plan"], verb), "revert")
+        problems += go_back(point, before, was, differences(before, point.capture()), booting)
     now = point.capture()
     left = [path for path in differences(before, now) if not another(path, before, now)]
+    tries = meta.get("tries", 0) + 1
+    # What was put back and is another already is somebody's who writes it all the time: no reason to go on for ever.
+    failed = bool(problems) or (bool(left) and tries < _TRIES)
     point.note(
-        state="failed" if left else "reverted", reverted=time.time(), restored=len(paths), left=left[:50]
+        state="failed" if failed else "reverted",
+        reverted=time.time(),
+        restored=len(paths),
+        left=left[:50],
+        problem="; ".join(problems)[:500],
+        tries=tries,
     )
-    if problem:
-        point.note(state="failed", problem=problem)
-        raise RestoreError(problem)
-    if left:
+    if problems:
+        raise RestoreError(f"not wholly restored: {'; '.join(problems[:5])}")
+    if failed:
         raise RestoreError(f"restored, but not the same as before: {', '.join(left[:5])}")
-    if point.meta["plan"].get("undoes"):  # an undo that nobody confirmed: its change stands again
-        Point(point.meta["plan"]["undoes"], point.folder).note(undone=None)
+    if meta["plan"].get("undoes"):  # an undo that nobody confirmed: its change stands again
+        Point(meta["plan"]["undoes"], point.folder).note(undone=None)
     disarm(point.folder)
     if not booting:
         _run(["systemctl", "daemon-reload"])
     return point.meta
 
 
-def _brought_back(point: Point, plan: Mapping[str, Any]) -> str:
-    """What the programs bring back comes first, as it writes files of /etc too; the reason where that fails."""
-    try:
-        ask_programs(point, plan, "revert")
-    except RestoreError as error:
-        return str(error)  # the files go back all the same, and systemd tries it all again
-    return ""
+def plain(state: Any) -> Any:
+    """A unit that runs or does not; how far it is on its way makes no difference."""
+    words = {"activating": "active", "reloading": "active", "deactivating": "inactive", "failed": "inactive"}
+    return words.get(state, state) if isinstance(state, str) else state
 
 
 def another(path: str, before: Manifest, now: Manifest) -> bool:
@@ -623,35 +477,56 @@ def another(path: str, before: Manifest, now: Manifest) -> bool:
     return path.startswith("rights:") and then.get("file") != there.get("file")
 
 
-def go_back(point: Point, before: Manifest, was: Dict[str, Any], paths: Sequence[str], booting: bool) -> None:
-    """Restore these paths, bring them into force, and take back what stands in no file."""
-    restore(before, paths, point.blobs)
+def go_back(
+    point: Point, before: Manifest, was: Dict[str, Any], paths: Sequence[str], booting: bool
+) -> List[str]:
+    """All of it, each part whatever becomes of the others; the problems."""
+    problems = restore(before, paths, point.blobs)
     os.sync()
     plan = point.meta["plan"]
     _run(["systemctl", "daemon-reload"])
     for key, value in was["sysctls"].items():
         if value is not None and read_sysctl(key) != value:
-            with contextlib.suppress(OSError):
+            try:
                 write_sysctl(key, value)
-    for path, kept in was.get("mounts", {}).items():
-        now = mount_options(path)
-        if kept is not None and now is not None and now != kept:
-            with contextlib.suppress(RestoreError):  # what is left of it the digest tells
-                remount(path, kept)
-    if was["firewall"] is not None and _run(["nft", "list", "ruleset"]).stdout != was["firewall"]:
-        _run(["nft", "-f", "-"], "flush ruleset\n" + was["firewall"])
+            except OSError as error:
+                problems.append(f"{key}: {error.strerror}")
+    for path, options in was.get("mounts", {}).items():
+        there = mount_options(path)
+        if options is not None and there is not None and there != options:
+            problems += _told(lambda given: remount(*given), (path, options))
+    if was["firewall"] is not None:
+        problems += _told(_rules_back, was["firewall"])
     # At the start of a host its services come up with the old files anyway; those that were kept from it are asked for.
     for command in [] if booting else plan.get("commands", []):
         _run(command)
-    # A server that did not start with the new files has to run before it can be asked.
-    for step in [] if booting else plan.get("undo", []):
-        if step["unless"] and _run(step["unless"]).stdout.strip() == "t":
+    # A server that did not start with the new files has to run before it can be asked, and one that is down must not
+    # keep sshd from its old ones.
+    for made in [] if booting else plan.get("undo", []):
+        if made["unless"] and _run(made["unless"]).stdout.strip() == "t":
             continue
-        _must(step["run"])
+        problems += _told(_must, made["run"])
     for unit, state in was["units"].items():
-        verb = "start" if state in ("active", "activating", "reloading") else "stop"
+        verb = "start" if plain(state) == "active" else "stop"
         if (_run(["systemctl", "is-active", unit]).stdout.strip() == "active") != (verb == "start"):
             _run(["systemctl", *(["--no-block"] if booting else []), verb, unit])
+    return problems
+
+
+def _rules_back(rules: str) -> None:
+    if shutil.which("nft", path=_PATH) and _rules() != rules:
+        done = _run(["nft", "-f", "-"], "flush ruleset\n" + rules)
+        if done.returncode != 0:
+            raise RestoreError(f"nft: {_said(done)}")
+
+
+def _told(act: Callable[[Any], object], given: Any) -> List[str]:
+    """The problem of an act, if it has one."""
+    try:
+        act(given)
+    except RestoreError as error:
+        return [str(error)]
+    return []
 
 
 def state_digest(point: Point) -> Dict[str, str]:
@@ -661,7 +536,11 @@ def state_digest(point: Point) -> Dict[str, str]:
     now = {"files": digest(point.capture()), "running": _digest(running(plan))}
     for number, state in enumerate(programs_state(point)):
         before[f"program {number}"], now[f"program {number}"] = state["before"], state["now"]
-    return {"before": _digest(before), "now": _digest(now)}
+    return {"before": _digest({**before, "made": []}), "now": _digest({**now, "made": in_force(plan)})}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _run(
@@ -669,7 +548,7 @@ def _run(
 ) -> "subprocess.CompletedProcess[str]":
     """A command whose failure must not keep the rest from being restored."""
     environment = {
-        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": _PATH,
         "LC_ALL": "C",
         "SYSTEMD_PAGER": "",
         "HOME": "/root",
@@ -687,24 +566,28 @@ def _run(
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return subprocess.CompletedProcess(list(command), 127, str(error), "")
+        return subprocess.CompletedProcess(list(command), 127, "", str(error))
 
 
 def _said(done: "subprocess.CompletedProcess[str]") -> str:
     return " ".join(f"{done.stdout} {done.stderr}".split())[-300:]
 
 
-def _must(command: Sequence[str]) -> None:
+def _must(command: Sequence[str]) -> str:
     done = _run(command)
     if done.returncode != 0:
         raise RestoreError(f"{' '.join(command)}: {_said(done)}")
+    return done.stdout
 
 
 def main(arguments: Sequence[str]) -> int:
-    """What systemd starts: `revert.py revert` when the time is over, `revert.py boot` at the host's start."""
+    """What systemd starts: `revert` when the time is over, `boot` at the host's start; `check` tells that it can run."""
     # The program lies in the folder of its restore point.
     own = os.path.dirname(os.path.abspath(__file__))
     folder = os.path.dirname(own)
+    if list(arguments) == ["check"]:
+        own_point = Point(os.path.basename(own), folder)
+        return 0 if own_point.read("before.json") and own_point.read("running.json") and own_point.meta else 1
     with locked(folder):
         point = armed_point(folder)
         if point is None or point.name != os.path.basename(own):

@@ -18,7 +18,9 @@ from ansible.module_utils.restore_engine import (
     differences,
     go_back,
     kept,
+    plain,
     programs_state,
+    running,
     write_file,
 )
 
@@ -54,6 +56,9 @@ def undo(point: Point, force: bool = False) -> List[str]:
             refused += [f"{path} ({name})" for name in made.conflicts]
         else:
             refused.append(path)
+    was = point.read("running.json")
+    if not force:
+        refused += _moved(was, point.read("running_after.json"), running(point.meta["plan"]))
     if refused:
         raise RestoreError(
             f"changed by somebody since: {', '.join(refused[:5])}{' …' if len(refused) > 5 else ''}; look at them, "
@@ -65,8 +70,23 @@ def undo(point: Point, force: bool = False) -> List[str]:
     paths = [path for path in changed if kept(now.get(path)) != kept(before.get(path))]
     for path, content in merged.items():
         write_file(path, content, before[path]["mode"], before[path]["uid"], before[path]["gid"])
-    go_back(point, before, point.read("running.json"), [path for path in paths if path not in merged], False)
+    problems = go_back(point, before, was, [path for path in paths if path not in merged], False)
+    if problems:
+        raise RestoreError(f"not wholly restored: {'; '.join(problems[:5])}")
     return paths
+
+
+def _moved(was: Mapping[str, Any], then: Mapping[str, Any], now: Mapping[str, Any]) -> List[str]:
+    """What stands in no file and is neither as before nor as after the change: somebody's work."""
+    found = [
+        f"{what[:-1]} {name}"
+        for what in ("sysctls", "units", "mounts")
+        for name, value in now.get(what, {}).items()
+        if plain(value) not in (plain(was[what].get(name)), plain(then[what].get(name)))
+    ]
+    if now["firewall"] not in (was["firewall"], then["firewall"]):
+        found.append("the firewall's rules in force")
+    return found
 
 
 def _merged(point: Point, before: Manifest, after: Manifest, path: str) -> Merged:

@@ -68,7 +68,8 @@ def point(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     (etc / "shadow").write_text("\n".join(BEFORE) + "\n")
     made.write("meta.json", {"state": "confirmed", "plan": {}})
     made.write("before.json", made.capture(keep=True))
-    made.write("running.json", {"units": {}, "sysctls": {}, "firewall": None})
+    for name in ("running.json", "running_after.json"):
+        made.write(name, {"units": {}, "sysctls": {}, "firewall": None})
     (etc / "shadow").write_text("\n".join(AFTER) + "\n")
     (etc / "shadow-").write_text("of the hardening\n")
     made.write("after.json", made.capture(keep=True))
