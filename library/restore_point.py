@@ -85,6 +85,17 @@ points:
   type: list
   elements: dict
   sample: [{name: 20261123T010203Z-1a2b-harden, state: confirmed, taken: 1795400000.0}]
+undoable:
+  description: Names of the confirmed changes that still stand, oldest first.
+  returned: when O(state=read)
+  type: list
+  elements: str
+  sample: [20261123T010203Z-1a2b-harden]
+latest:
+  description: The last of them; empty where there is none.
+  returned: when O(state=read)
+  type: str
+  sample: 20261123T010203Z-1a2b-harden
 identical:
   description: Whether files, units, parameters and firewall are exactly what they were before the change.
   returned: when O(state=undone)
@@ -181,8 +192,23 @@ def do_read(_module: AnsibleModule) -> Dict[str, Any]:
     """List them."""
     kept = ("name", "state", "taken", "armed", "confirmed", "reverted", "problem", "undone")
     listed = [{key: meta[key] for key in kept if key in meta} for meta in points()]
-    waiting = armed_point()
-    return {"changed": False, "restore_point": waiting.name if waiting else "", "points": listed}
+    waiting, names = armed_point(), undoable()
+    return {
+        "changed": False,
+        "restore_point": waiting.name if waiting else "",
+        "points": listed,
+        "undoable": names,
+        "latest": names[-1] if names else "",
+    }
+
+
+def undoable() -> List[str]:
+    """The confirmed changes that still stand, oldest first; an undo is none, though behind a restore point as well."""
+    return [
+        meta["name"]
+        for meta in points()
+        if meta["state"] == "confirmed" and not meta.get("undone") and "undoes" not in meta["plan"]
+    ]
 
 
 def do_confirm(module: AnsibleModule) -> Dict[str, Any]:
@@ -217,12 +243,7 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
     """Back to what was before a confirmed change."""
     name, force = module.params["name"], module.params["force"]
     if name == "latest":
-        # An undo is behind a restore point as well, but it is no change to be undone in its turn.
-        confirmed = [
-            meta["name"]
-            for meta in points()
-            if meta["state"] == "confirmed" and not meta.get("undone") and "undoes" not in meta["plan"]
-        ]
+        confirmed = undoable()
         if not confirmed:
             raise RestoreError("this host keeps no confirmed restore point: there is nothing to undo")
         name = confirmed[-1]

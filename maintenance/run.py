@@ -29,6 +29,7 @@ from maintenance import (
     orders,
     redaction,
     runbook,
+    variables,
 )
 from maintenance.errors import CallError, MaintenanceError, RefusedError
 from maintenance.ledger import Book, Journal
@@ -53,6 +54,7 @@ from maintenance.witness import WitnessError, bring_up_to_date
 if TYPE_CHECKING:
     from maintenance.documents import inspection
 
+RUN_NAME = "harden_run"  # where a role declares it: restore points of all hosts are called after the run
 _CLOSE_WAIT = (
     3600  # seconds: another run may hold the ledger while its witness is slow; a record is worth waiting for
 )
@@ -278,6 +280,8 @@ def _touch_hosts(
         since = _previous_finish(prepared)
         if since:
             request.extra_vars.setdefault("inspection_since", since)
+    if RUN_NAME in variables.declared_variables(prepared.book):
+        request.extra_vars[RUN_NAME] = prepared.name
     if cancel.is_set():
         return execution.Result(cancelled=True)
     return execution.run(request, journal, prepared.redactor, cancel, _watch(prepared, progress))
