@@ -46,6 +46,7 @@ class Relay:
     listen_port: int = 0
     count: Count = field(default_factory=Count)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    _loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self) -> asyncio.Server:
         """Listen on this machine only; `listen_port` 0 takes a free port and is set to it."""
@@ -56,12 +57,18 @@ class Relay:
                 f"cannot listen on 127.0.0.1:{self.listen_port}: {error}; 0 takes a free port"
             ) from None
         self.listen_port = server.sockets[0].getsockname()[1]
+        self._loop = asyncio.get_running_loop()
         return server
 
     def cut(self) -> None:
-        """Cut every connection, as a line is cut: without a goodbye."""
-        for writer in self._open:
+        """Cut every connection, as a line is cut: without a goodbye. In the relay's own thread."""
+        for writer in list(self._open):
             reset(writer)
+
+    def cut_now(self) -> None:
+        """The same from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.cut)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.count.connections += 1
@@ -124,7 +131,8 @@ class Relay:
 def reset(writer: asyncio.StreamWriter) -> None:
     """End a connection with a reset; a plain close would tell the other side that all had been said."""
     end = writer.get_extra_info("socket")
-    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError):  # closed already
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 

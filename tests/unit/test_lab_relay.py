@@ -83,3 +83,12 @@ def test_a_target_that_does_not_answer_refuses_the_caller():
 def test_a_port_in_use_is_said_in_one_line(echo: int):
     with pytest.raises(LabError, match="cannot listen"), relay.running("127.0.0.1", echo, 0, echo):
         pass
+
+
+def test_a_line_is_cut_from_another_thread_and_may_be_cut_twice(echo: int):
+    with relay.running("127.0.0.1", echo, 0) as line, call(line) as connection:
+        assert ask(connection, b"x") == b"x"
+        line.cut_now()
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+        line.cut_now()

@@ -98,7 +98,7 @@ class Line:
 
     def cut(self) -> None:
         for one in self.relays:
-            one.cut()
+            one.cut_now()
 
 
 @pytest.fixture
