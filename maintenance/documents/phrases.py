@@ -77,7 +77,11 @@ no command | 没有命令
 no data base | 没有基线库
 no limit | 没有上限
 version 3, no community | 第 3 版，没有团体名
+a port of a log server | 日志服务器的接收端口
 a log server | 日志服务器
+the line that was just sent | 刚才发出的那一行
+not found within | 未找到，已等
+found after | 已找到，用时
 a module | 口令强度模块
 an agent | 监控代理
 one that runs | 有一个在运行

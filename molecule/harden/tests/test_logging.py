@@ -94,3 +94,22 @@ def test_a_log_server_that_cannot_be_asked_is_unknown_with_the_reason(
     (finding,) = [one for one in done.record.evidence[HOST] if one.id == "LNX-AU-21E"]
     assert finding.verdict == "unknown"
     assert "seconds must be" in finding.actual
+
+
+def test_a_log_server_that_does_not_receive_is_made_one(
+    hardened: tuple[Done, Done], run: Callable[..., Done], root: Callable[[str, str], str]
+) -> None:
+    assert hardened[1].code == 0
+    root("backup1", "mv /etc/rsyslog.d/10-receive.conf /root/ && systemctl restart rsyslog.service")
+    only = ("--limit", "backup1", "--set", "harden_sessions=none", "--set", "harden_controls=LNX-AU-21D")
+    try:
+        done = run("harden", "--reason", "logs", *only)
+        assert done.code == 0, done.err + done.out
+        assert verdict(done.record, "backup1", "LNX-AU-21D") == ["pass"]
+        tag = f"drill-{secrets.token_hex(4)}"
+        root(HOST, f"logger -t {tag} received")
+        found = f"grep -c ' {tag}: received' /var/log/hosts/{HOST}/syslog.log || true"
+        wait_until("the line", 60, lambda: root("backup1", found) == "1\n")
+        assert run("undo_hardening", "--limit", "backup1", "--reason", "logs", *only[2:4]).code == 0
+    finally:
+        root("backup1", "mv /root/10-receive.conf /etc/rsyslog.d/ && systemctl restart rsyslog.service")
