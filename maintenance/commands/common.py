@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
+from collections import Counter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -68,11 +69,23 @@ def print_outcome(made: Record, entry: Path, documents: list[Path], shown: int =
         print("  " + _finding_line(host, item))
     if len(bad) > shown:
         print(f"  … and {len(bad) - shown} more: ./runner.py show {entry}")
+    for line in change_lines(made, whole=made.mode == "check" or shown > SHOWN_FINDINGS):
+        print(line)
     for host, _kind, reason, checks in left.grouped(made.left):
         print(_left_line(host, reason, checks))
     print(f"record    {entry / 'record.json'}")
     for path in documents:
         print(f"document  {path}")
+
+
+def change_lines(made: Record, *, whole: bool) -> list[str]:
+    """What was changed, or would be: a line for each thing where that is asked, else their number on each host."""
+    word = "planned" if made.mode == "check" else "changed"
+    named = [(change.host, change.subject) for change in made.changes if change.subject]
+    if whole:
+        return [" ".join(f"{word:<8}  {host}  {subject}".split("\n"))[:200] for host, subject in named]
+    counts = Counter(host for host, _subject in named)
+    return [f"{word:<8}  {host}  {count}" for host, count in counts.items()]
 
 
 def _left_line(host: str, reason: str, checks: list[str]) -> str:
