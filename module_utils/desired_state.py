@@ -61,7 +61,7 @@ def plan(
             difference = _difference(resource, rehearsal, arriving)
             refused += [_refusal(resource, reason, kind) for reason, kind in resource.get("refused", ())]
             refused += [
-                _refusal(part, reason, "package") for part, reason in resource.get("refused_parts", ())
+                _refusal(part, reason, kind) for part, reason, kind in resource.get("refused_parts", ())
             ]
         except NotPossibleError as error:
             refused.append(_refusal(resource, str(error), error.kind))

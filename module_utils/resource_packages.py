@@ -312,7 +312,9 @@ def a_package_change(resource: Dict[str, Any]) -> Optional[Difference]:
     if not resource["rehearsal"] and any(wishes(one, installed()) for one in resources):
         make_store()
     transaction = Transaction(resources, resource["rehearsal"])
-    resource["refused_parts"] = transaction.refused
+    resource["refused_parts"] = [
+        (part, reason, "package" if _installs(part) else "host") for part, reason in transaction.refused
+    ]
     resource["coming"] = [step.name.split(":")[0] for step in transaction.steps if not step.before]
     return transaction.difference()
 

@@ -229,3 +229,18 @@ def test_a_policy_of_the_host_comes_back_and_that_of_a_way_back_stays(
     with restore_packages.quiet_services([]):
         path.write_text("# maintenance runbook\n# of process 0\n")
     assert path.read_text() == "# maintenance runbook\n# of process 0\n"
+
+
+def test_what_would_take_others_along_is_the_hosts_own_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def apt(command: list[str], *_more: Any, **_env: Any) -> subprocess.CompletedProcess[str]:
+        lines = "Remv gcc [12.2]\nRemv build-essential [12.9]\n" if "install" in command else ""
+        return subprocess.CompletedProcess(command, 0, lines, "")
+
+    monkeypatch.setattr(resource_packages, "run", apt)
+    monkeypatch.setattr(resource_packages, "installed", lambda: NOW)
+    monkeypatch.setattr(resource_packages.shutil, "which", lambda *_given, **_more: "/usr/bin/apt-get")
+    gone = {"kind": "package", "names": ["gcc"], "state": "absent", "checks": ["X-2"]}
+    found, refused = desired_state.plan([gone], rehearsal=True)
+    assert found == []
+    assert [(one["kind"], one["subject"]) for one in refused] == [("host", "gcc")]
+    assert "take away build-essential as well" in refused[0]["reason"]
