@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import comes_in, start_drill, state_of, wait_until
 
-from lab import builder
+from lab import builder, remote
 from lab.calls import Done, call
 from lab.plan import REPOSITORY, Lab
 from lab.plan import inventory as describe_hosts
@@ -51,6 +51,7 @@ def machine(lab: Lab) -> Iterator[str]:
     (site / "group_vars").mkdir()
     (site / "group_vars" / "all.yml").write_text("harden_window: any\n")
     try:
+        settled(lab)
         yield site.name
     finally:
         for path in [*(site / "group_vars").iterdir(), site / "group_vars", *site.glob("*.yml")]:
@@ -59,6 +60,12 @@ def machine(lab: Lab) -> Iterator[str]:
         for key in (REPOSITORY / "var" / "keys").glob(f"{site.name}_ed25519*"):
             key.unlink()
         builder.down(lab, ["vm1"])
+
+
+def settled(lab: Lab) -> None:
+    """systemd answers: on an emulated machine it is busy for a while after ssh is there."""
+    asked = "systemctl list-unit-files > /dev/null && systemctl list-units > /dev/null"
+    wait_until("the machine's units", 2 * IN_TIME, lambda: remote.attempt(lab, "vm1", asked).returncode == 0)
 
 
 def kernel_state(root: Callable[[str, str], str]) -> list[str]:
@@ -115,3 +122,39 @@ def test_audit_rules_and_kernel_parameters_are_in_force_and_go_back_exactly(
     undone = run("undo_hardening", *ONLY)
     assert undone.code == 0, undone.err
     assert set(kernel_state(root)) ^ set(before) == set()
+
+
+def test_an_undo_says_that_fixed_rules_stay_until_the_next_start(
+    machine: str, root: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    ledger = tmp_path_factory.mktemp("fixed") / "ledger"
+
+    def run(book: str, *more: object) -> Done:
+        return call("run", book, "--site", machine, "--ledger", ledger, "--json", "--lang", "en", *more)
+
+    named = ("--set", "harden_controls=LNX-AU-04B,LNX-AU-24,LNX-AU-25,LNX-IP-16C,LNX-IP-16F")
+    hardened = run("harden", *ONLY, *named)
+    assert hardened.code == 0, hardened.record.outcome_reason
+    # Asked of the machine itself: an emulated one may be too slow for the assessment, which then says unknown.
+    assert "enabled 2" in root("vm1", "auditctl -s").splitlines()
+    assert "-w /etc/shadow -p wa -k identity" in root("vm1", "auditctl -l")
+    assert (
+        root("vm1", "systemctl show auditd.service --property=RefuseManualStop") == "RefuseManualStop=yes\n"
+    )
+    assert "noexec" in root("vm1", "findmnt -no OPTIONS /dev/shm")
+    # /tmp is a file system of its own from the next start on, and told so.
+    assert "tmpfs /tmp tmpfs" in root("vm1", "cat /etc/fstab")
+    assert root("vm1", "findmnt -no TARGET /tmp || true") == ""
+    assert {one.kind for one in hardened.record.left if one.check == ""} == {"next_start"}
+    again = run("harden", *ONLY, *named)
+    assert again.code == 0
+    assert again.record.changes == []
+    more = run("harden", *ONLY, "--set", "harden_controls=LNX-AU-04C")
+    assert more.record.changes == [], "no rule comes to those that are fixed"
+    undone = run("undo_hardening", *ONLY)
+    assert undone.code == 0, undone.record.outcome_reason
+    assert {(one.host, one.kind) for one in undone.record.left} == {("vm1", "next_start")}
+    assert any(
+        "the audit rules stay fixed (-e 2) until the next start" in one.reason for one in undone.record.left
+    )
+    assert "enabled 2" in root("vm1", "auditctl -s").splitlines()
