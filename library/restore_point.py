@@ -261,7 +261,9 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
             for path in [*changed, *made]
         ]
     if not answer["changed"] and not module.check_mode:
-        point.note(undone="by others")  # else an undo of the last change would never come to the one before it
+        point.note(
+            undone="by others"
+        )  # else an undo of the last change would never come to the one before it
     if answer["changed"] and not module.check_mode:
         own = module.params["restore_point"]
         with locked():
