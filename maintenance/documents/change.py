@@ -185,6 +185,10 @@ def _request(
         values = order.inputs.variables.items()
         inputs = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(values)]
         inputs += [f"--limit {order.inputs.limit}"] if order.inputs.limit else []
+    elif record:
+        # What was given beside the runbook; a value may be a secret, so a record has its name alone.
+        inputs = record.command.partition(f"/{book.name}.yml")[2].split(" -")[1:]
+        inputs = [f"-{text}" for text in inputs]
     operator = order.engineer if order else record.operator if record else None
     return {
         "id": order.id if order else words["no_order"],

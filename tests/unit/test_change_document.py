@@ -123,6 +123,13 @@ def test_an_emergency_shows() -> None:
     assert context["plan"].sentence == "没有预演：本次变更没有工单。"
 
 
+def test_without_an_order_it_names_what_was_given_beside_the_runbook() -> None:
+    line = f"ansible-playbook -i inventories/x playbooks/{BOOK.name}.yml --check --limit db1 -e harden_sessions=…"
+    record = make_record().model_copy(update={"command": line, "runbook": BOOK})
+    context = change.build_context(None, [], record, language="zh")
+    assert context["request"]["inputs"] == "--check; --limit db1; -e harden_sessions=…"
+
+
 def test_a_long_plan_says_how_much_it_leaves_out() -> None:
     context = change.build_context(an_order(150), [], None, language="zh")
     assert len(context["plan"].rows) == 200
