@@ -48,9 +48,13 @@ options:
     type: int
     default: 1073741824
   production_timeline:
-    description: The timeline of the database (M(database_point)). 0 where it is not known.
+    description: The timeline of the database where it is known and O(database) is not given.
     type: int
     default: 0
+  database:
+    description: What M(database_point) read of the database; an empty one where it gave no answer.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: It changes nothing anyway.
@@ -72,7 +76,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 snapshot:
-  description: Probes C(repository), C(backups), C(files), C(wal), C(recovery) and C(trial); C(docs/shapes.md) says how.
+  description: Its probes are in C(docs/shapes.md).
   returned: always
   type: dict
   sample:
@@ -97,6 +101,7 @@ ARGUMENTS = {
     "trial_folder": {"type": "path", "default": ""},
     "trial_reserve_bytes": {"type": "int", "default": 1 << 30},
     "production_timeline": {"type": "int", "default": 0},
+    "database": {"type": "dict", "default": {}},
 }
 
 
@@ -113,6 +118,7 @@ def main() -> None:
         trial_folder=asked["trial_folder"],
         trial_reserve=asked["trial_reserve_bytes"],
         production_timeline=asked["production_timeline"] or None,
+        database=asked["database"],
     )
     try:
         module.exit_json(changed=False, snapshot=collect(options))

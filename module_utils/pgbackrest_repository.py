@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible.module_utils import pgbackrest_files as files
 from ansible.module_utils import wal_chain as wal
@@ -37,6 +37,9 @@ class Options(NamedTuple):
     trial_folder: str = ""  # where one database is restored as a trial; '' tries none
     trial_reserve: int = 1 << 30
     production_timeline: Optional[int] = None
+    database: Mapping[
+        str, Any
+    ] = {}  # what module database_point read of the database; empty where it gave no answer
 
 
 class Reading:
@@ -85,7 +88,9 @@ class Reading:
 
     def pgbackrest(self, arguments: Sequence[str], seconds: int = _SECONDS) -> bytes:
         """What pgBackRest prints as the repository's own account."""
-        own = ["pgbackrest", f"--config={self.configuration}", f"--stanza={self.options.stanza}"]
+        own = ["pgbackrest", f"--stanza={self.options.stanza}"]
+        # Where it is that of the system, pgBackRest also reads its conf.d, as for the pass of the encryption.
+        own += [f"--config={self.configuration}"] if self.options.configuration else []
         command = ["runuser", "-u", self.options.account, "--", *own, "--log-level-file=off", *arguments]
         try:
             done = subprocess.run(
@@ -121,6 +126,7 @@ def collect(options: Options) -> Dict[str, Any]:
     reading.probe("backups", lambda: read_backups(reading))
     reading.probe("files", lambda: read_files(reading))
     reading.probe("wal", lambda: read_wal(reading))
+    reading.probe("database", lambda: read_database(reading))
     reading.probe("recovery", lambda: read_recovery(reading))
     if options.trial_folder:
         reading.probe("trial", lambda: try_restore(reading))
@@ -139,6 +145,11 @@ def collect(options: Options) -> Dict[str, Any]:
         "commands": ["pgbackrest info --output=json", "pgbackrest repo-get", "pgbackrest restore"],
         "data": reading.data,
     }
+
+
+def timeline_of(options: Options) -> Optional[int]:
+    """The timeline that production is on, where that is known."""
+    return options.production_timeline or options.database.get("timeline")
 
 
 def instant(seconds: float) -> str:
@@ -360,11 +371,11 @@ def read_wal(reading: Reading) -> Dict[str, Any]:
         ],
         "newest": wal.name_of(newest[0], size) if newest else "",
         "newest_archived": instant(newest[1]) if newest else "",
-        "production_timeline": reading.options.production_timeline or 0,
+        "production_timeline": timeline_of(reading.options) or 0,
         "strangers": [
             f"{one['kind']}: timeline {one['timeline']}, {one['count']} segments"
             for one in wal.strangers(
-                timed, archive.histories, archive.history_times, reading.options.production_timeline, size
+                timed, archive.histories, archive.history_times, timeline_of(reading.options), size
             )
         ],
     }
@@ -381,12 +392,28 @@ def look_at(reading: Reading, one: Tuple[files.Archived, str, float]) -> Tuple[s
         return str(error)[:200], None
 
 
+def read_database(reading: Reading) -> Dict[str, Any]:
+    """What the database itself said, next to which the repository is judged."""
+    if not reading.options.database:
+        raise RepositoryError("the database gave no answer")
+    kept = (
+        "system_id",
+        "timeline",
+        "lsn",
+        "archive_mode",
+        "archive_timeout_seconds",
+        "last_archived",
+        "last_failed",
+    )
+    return {name: reading.options.database[name] for name in kept}
+
+
 def read_recovery(reading: Reading) -> Dict[str, Any]:
     """What could be restored: for each backup, from when to when, and what is missing on the way."""
     if reading.chain is None or "files" not in reading.data:
         raise RepositoryError("without all files and the WAL nobody can tell what could be restored")
     archive, have, size = reading.chain
-    production = reading.options.production_timeline or max(have, default=1)
+    production = timeline_of(reading.options) or max(have, default=1)
     way = wal.way_to(production, archive.histories, size)
     whole = {row["label"]: not row["damaged"] and not row["missing"] for row in reading.data["files"]["rows"]}
     holes = {fault.split(":")[0] for fault in reading.data["wal"]["damaged"]}
@@ -431,8 +458,21 @@ def read_recovery(reading: Reading) -> Dict[str, Any]:
         "latest_seconds": best["until_seconds"] if best else 0,
         "last_segment": best["last_segment"] if best else "",
         "best_backup": best["label"] if best else "",
-        "now_seconds": round(time.time()),
+        **what_would_be_lost(reading, best, size),
     }
+
+
+def what_would_be_lost(reading: Reading, best: Optional[Dict[str, Any]], size: int) -> Dict[str, Any]:
+    """How long ago the newest restorable instant is, and how much WAL the database has written since."""
+    lost: Dict[str, Any] = {
+        "archive_age_seconds": round(time.time()) - best["until_seconds"] if best else None
+    }
+    told = reading.options.database
+    lost["unarchived_bytes"] = None
+    if best and told and told["timeline"] == wal.parse_name(best["last_segment"], size).timeline:
+        end = (wal.parse_name(best["last_segment"], size).number + 1) * size
+        lost["unarchived_bytes"] = max(0, wal.parse_lsn(told["lsn"]) - end)
+    return lost
 
 
 def described(gap: wal.Gap, size: int) -> str:
@@ -474,11 +514,12 @@ def database_sizes(told: Manifest) -> Dict[str, int]:
 
 def restore_into(reading: Reading, told: Manifest, database: str, folder: str) -> Dict[str, Any]:
     """The trial itself. pgBackRest leaves the files of other databases empty."""
-    data, locks = os.path.join(folder, "data"), os.path.join(folder, "locks")
-    for path in (folder, data, locks):
+    data, locks, spool = (os.path.join(folder, name) for name in ("data", "locks", "spool"))
+    for path in (folder, data, locks, spool):
         os.makedirs(path, 0o700, exist_ok=True)
         shutil.chown(path, reading.options.account)
     arguments = ["restore", f"--set={told.label}", f"--pg1-path={data}", f"--lock-path={locks}"]
+    arguments.append(f"--spool-path={spool}")
     arguments += ["--type=none", "--archive-mode=off"]
     arguments += ["--reset-pg1-host"] if reading.settings.get("pg1-host") else []
     arguments += [
