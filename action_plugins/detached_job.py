@@ -120,7 +120,9 @@ def verdict(name: str, answer: dict[str, Any]) -> dict[str, Any]:
     """Whether the task failed, and why in one line."""
     state = answer.get("job_state")
     said = [text.strip() for text in str(answer.get("output", "")).splitlines() if text.strip()]
-    last = said[-1][:300] if said else "it printed nothing"
+    # The reason of a failure is rarely what a program says last.
+    errors = [text for text in said if "ERROR" in text]
+    last = (errors or said)[-1][:300] if said else "it printed nothing"
     if state == "failed":
         return {"failed": True, "msg": f"{name} ended with code {answer.get('rc')}: {last}"}
     if state == "interrupted":

@@ -28,9 +28,9 @@ options:
     type: path
     default: ""
   account:
-    description: The account that the repository belongs to.
+    description: The account that the repository belongs to; by default the owner of its folder.
     type: str
-    default: postgres
+    default: ""
   processes:
     description: How many files are read at the same time.
     type: int
@@ -95,7 +95,7 @@ from ansible.module_utils.pgbackrest_repository import Options, collect
 ARGUMENTS = {
     "stanza": {"type": "str", "required": True},
     "configuration": {"type": "path", "default": ""},
-    "account": {"type": "str", "default": "postgres"},
+    "account": {"type": "str", "default": ""},
     "processes": {"type": "int", "default": 2},
     "checksums": {"type": "bool", "default": True},
     "trial_folder": {"type": "path", "default": ""},

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from typing import Any, Sequence
 
-from ansible.module_utils.resource import run, said
-
+_SECONDS = 120
 _NAME = re.compile(r"[a-z_][a-z0-9_.]*\Z")
 
 
@@ -16,14 +16,28 @@ class DatabaseError(Exception):
 
 
 def psql(port: int, statements: Sequence[str], database: str = "postgres", account: str = "postgres") -> str:
-    """What statements print, each in a transaction of its own; the first error ends it."""
+    """What statements print, each in a transaction of its own; the first error ends it.
+
+    They go by standard input: whatever stands on a command line is there for every account of the host to see.
+    """
     options = ["-XqAt", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=sqlstate", "-p", str(port), "-d", database]
-    command = ["runuser", "-u", account, "--", "psql", *options]
-    for statement in statements:
-        command += ["-c", statement]
-    done = run(command)
+    try:
+        done = subprocess.run(
+            ["runuser", "-u", account, "--", "psql", *options],
+            input=";\n".join([*statements, ""]),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            timeout=_SECONDS,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PGCLIENTENCODING": "UTF8"},
+            cwd="/",
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DatabaseError(f"PostgreSQL {port}: {error}") from None
     if done.returncode != 0:
-        raise DatabaseError(f"PostgreSQL {port}: {said(done) or done.returncode}")
+        said = " ".join(f"{done.stdout} {done.stderr}".split())[-300:]
+        raise DatabaseError(f"PostgreSQL {port}: {said or done.returncode}")
     return done.stdout
 
 

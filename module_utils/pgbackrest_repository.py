@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import stat
 import subprocess
@@ -31,7 +32,7 @@ class Options(NamedTuple):
 
     stanza: str
     configuration: str = ""
-    account: str = "postgres"
+    account: str = ""  # whom the repository belongs to; '' is the owner of its folder
     processes: int = 2
     checksums: bool = True
     trial_folder: str = ""  # where one database is restored as a trial; '' tries none
@@ -66,6 +67,7 @@ class Reading:
             )
         self.path = self.settings.get("repo1-path", "/var/lib/pgbackrest")
         self.encrypted = self.settings.get("repo1-cipher-type", "none") != "none"
+        self.account = options.account or pwd.getpwuid(os.stat(self.path).st_uid).pw_name
         self.backups = os.path.join(self.path, "backup", options.stanza)
         self.archive = os.path.join(self.path, "archive", options.stanza)
         self.manifests: Dict[str, Manifest] = {}
@@ -91,7 +93,7 @@ class Reading:
         own = ["pgbackrest", f"--stanza={self.options.stanza}"]
         # Where it is that of the system, pgBackRest also reads its conf.d, as for the pass of the encryption.
         own += [f"--config={self.configuration}"] if self.options.configuration else []
-        command = ["runuser", "-u", self.options.account, "--", *own, "--log-level-file=off", *arguments]
+        command = ["runuser", "-u", self.account, "--", *own, "--log-level-file=off", *arguments]
         try:
             done = subprocess.run(
                 command,
@@ -404,6 +406,7 @@ def read_database(reading: Reading) -> Dict[str, Any]:
         "archive_timeout_seconds",
         "last_archived",
         "last_failed",
+        "synchronous",
     )
     return {name: reading.options.database[name] for name in kept}
 
@@ -439,8 +442,6 @@ def read_recovery(reading: Reading) -> Dict[str, Any]:
             row["why"] = str(error)
         row["missing_segments"] = sum(gap.last - gap.first + 1 for gap in far.gaps)
         row["usable"] = consistent and whole.get(label, False) and label not in reading.broken
-        if consistent and not whole.get(label, False):
-            row["why"] = "files of it are damaged or missing"
         until = archive.segments.get(wal.name_of(far.last, size)) if far.last else None
         row["last_segment"] = wal.name_of(far.last, size) if far.last else ""
         row["until_seconds"] = round(until[0][2]) if until and row["usable"] else 0
@@ -517,7 +518,7 @@ def restore_into(reading: Reading, told: Manifest, database: str, folder: str) -
     data, locks, spool = (os.path.join(folder, name) for name in ("data", "locks", "spool"))
     for path in (folder, data, locks, spool):
         os.makedirs(path, 0o700, exist_ok=True)
-        shutil.chown(path, reading.options.account)
+        shutil.chown(path, reading.account)
     arguments = ["restore", f"--set={told.label}", f"--pg1-path={data}", f"--lock-path={locks}"]
     arguments.append(f"--spool-path={spool}")
     arguments += ["--type=none", "--archive-mode=off"]

@@ -333,7 +333,10 @@ def test_a_host_that_stays_away_is_unreachable_and_the_message_says_what_to_do(
 @pytest.mark.parametrize(
     ("end", "message"),
     [
-        ({"job_state": "failed", "rc": 29, "output": "a\nERROR: b\n"}, "backup ended with code 29: ERROR: b"),
+        (
+            {"job_state": "failed", "rc": 29, "output": "a\nERROR: b\nINFO: end\n"},
+            "backup ended with code 29: ERROR: b",
+        ),
         (
             {"job_state": "interrupted", "reason": "it was killed", "output": "a\n"},
             "backup was interrupted (it was killed); its last words: a",
