@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -32,6 +33,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The module's result; a job that failed or was interrupted fails the task."""
         result = super().run(tmp, task_vars)
+        self._parent = os.getppid()
         arguments = dict(self._task.args)
         if arguments.get("state", "finished") != "finished" or self._task.check_mode:
             return result | self._once(arguments, task_vars)
@@ -62,6 +64,9 @@ class ActionModule(ActionBase):
         end = time.monotonic() + int(arguments.get("patience", 900))
         told = False
         while True:
+            if os.getppid() != self._parent:
+                # The engine was killed and this worker of it was not: nobody would hear of what is collected here.
+                raise AnsibleActionFail("the engine has ended")
             try:
                 answer = self._once(arguments, task_vars)
             except AnsibleConnectionFailure:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils import detached, detached_progress, detached_runner
 
 from action_plugins import detached_job as action
@@ -349,6 +349,15 @@ def test_what_did_not_succeed_fails_the_task(
     told = controller(Wire([end, end]), monkeypatch, [])
     assert told["failed"] is True
     assert told["msg"] == message
+
+
+def test_a_worker_whose_engine_was_killed_takes_no_result_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    parents = iter([10, 10, 1])
+    monkeypatch.setattr(action.os, "getppid", lambda: next(parents))
+    wire = Wire([RUNNING])
+    with pytest.raises(AnsibleActionFail, match="the engine has ended"):
+        controller(wire, monkeypatch, [])
+    assert wire.asked == ["finished"]
 
 
 def test_a_refusal_of_the_host_is_no_cut_link(monkeypatch: pytest.MonkeyPatch) -> None:
