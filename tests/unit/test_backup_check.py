@@ -70,7 +70,8 @@ class Repository:
         """An archived segment, as old as it would be: a minute for each."""
         position = (number if holds is None else holds) * SIZE
         head = struct.pack("<HHIQIIQII", 0xD110, 2, timeline, position, 0, 0, system, SIZE, 8192)
-        contents = head + random.Random(number).randbytes(SIZE - len(head))  # noqa: S311  (a pattern)
+        pattern = random.Random(number).randbytes(4096)  # noqa: S311
+        contents = (head + pattern).ljust(SIZE, b"\0")
         name = wal.name_of(wal.Segment(timeline, number), SIZE)
         path = self.archive / f"{name}-{sha1(contents)}.gz"
         path.write_bytes(zlib.compress(contents, 1))
