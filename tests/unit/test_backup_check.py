@@ -195,7 +195,7 @@ def test_a_backup_whose_own_wal_is_gone_is_no_backup(repository: Repository) -> 
 
 def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
-    data[-9] ^= 1
+    data[-1] ^= 1  # of the checksum: within a run of zeros a flipped bit may change nothing
     path.write_bytes(data)
 
 
