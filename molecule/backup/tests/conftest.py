@@ -23,6 +23,7 @@ REASON = ("--reason", "the database has no backup")
 REPOSITORY_PATH = "/var/lib/pgbackrest"
 # One backup, made a minute ago, is all that a healthy site can have on its first day.
 YOUNG = ("--set", 'backup_check_site_limits={"full_backups": 1, "window_days": 0, "used_percent": 100}')
+ZERO = ("--set", "backup_rpo=zero", "--set", "database_backup_receiver_grace=2")
 PGBACKREST = "cd /; runuser -u pgbackrest -- pgbackrest --stanza=dialysis"
 PSQL = "cd /; runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1"
 
@@ -85,9 +86,10 @@ def first(run: Callable[..., Done], root: Root) -> First:
     refused = run("configure_backup", "--check")
     full = run("configure_backup", *REASON, "--set", "database_backup_room=0")
     root("backup1", f"mount -o remount,size=500m {REPOSITORY_PATH}")
-    done = run("configure_backup", *REASON)
-    again = run("configure_backup", *REASON)
-    return First(planned, before, after_plan, refused, full, done, again, run("check_backup", *YOUNG))
+    done = run("configure_backup", *REASON, *ZERO)
+    again = run("configure_backup", *REASON, *ZERO)
+    checked = run("check_backup", *YOUNG, *ZERO[:2])
+    return First(planned, before, after_plan, refused, full, done, again, checked)
 
 
 def findings(done: Done) -> dict[str, Finding]:
