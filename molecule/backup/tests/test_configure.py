@@ -23,7 +23,9 @@ def test_a_device_that_is_too_small_is_refused_before_anything_is_changed(first:
 
 def test_a_device_that_fills_up_ends_with_the_reason(first: First) -> None:
     assert first.full.code == 1
-    assert "No space left on device" in first.full.record.outcome_reason
+    assert "unable to write" in first.full.record.outcome_reason
+    said = [step.message for step in first.full.record.steps if step.result == "failed"]
+    assert "bytes are free where the repository lies" in said[-1]
     # The archive of WAL began all the same, and the next run goes on from there.
     assert any("archive | Send every segment" in change.task for change in first.full.record.changes)
 
