@@ -31,7 +31,7 @@ def kind(name: str) -> ModuleType:
     return virtual if HOSTS[name].virtual else host
 
 
-def up(lab: Lab, names: Iterable[str] = (), *, bare: bool = False) -> dict[str, str]:
+def up(lab: Lab, names: Iterable[str] = (), *, bare: bool = False, backups: bool = True) -> dict[str, str]:
     """Bring hosts up and return what systemd says of each. Hosts that run already are left as they are."""
     hosts = check_hosts(names)
     require_root()
@@ -45,7 +45,7 @@ def up(lab: Lab, names: Iterable[str] = (), *, bare: bool = False) -> dict[str, 
             raise
         if not bare:
             try:
-                provision_all(lab)
+                provision_all(lab, backups=backups)
             except KeyboardInterrupt:
                 remove(lab, new)
                 raise
@@ -82,12 +82,12 @@ def allow_watchers() -> None:
             setting.write_text(f"{WATCHERS}\n")
 
 
-def provision_all(lab: Lab) -> None:
+def provision_all(lab: Lab, *, backups: bool = True) -> None:
     """Provision the running hosts, unless each of them has been. A failure leaves them up, to be looked at."""
     hosts = running(lab)
     marks = [lab.folder(name) / "provisioned" for name in hosts]
     if not all(mark.exists() for mark in marks):
-        provision(lab, write_inventory(lab), hosts)
+        provision(lab, write_inventory(lab), hosts, backups=backups)
         for mark in marks:
             mark.touch()
 

@@ -12,15 +12,21 @@ from lab.shell import LabError
 
 # The reference system first, then the backups of what it has put into the database; each with the hosts
 # that it cannot do without.
+BACKUPS = "lab/provision_backup.yml"
 PLAYBOOKS = {
     "lab/dialysis/provision.yml": set(),
-    "lab/provision_backup.yml": {"db1", "backup1"},
+    BACKUPS: {"db1", "backup1"},
 }
 
 
-def provision(lab: Lab, inventory: Path, hosts: list[str]) -> None:
-    """Run each playbook that is there on the running hosts; every one of them may be run again."""
+def provision(lab: Lab, inventory: Path, hosts: list[str], *, backups: bool = True) -> None:
+    """Run each playbook that is there on the running hosts; every one of them may be run again.
+
+    backups: false for a hospital that has none yet, which is what the runbook configure_backup begins with.
+    """
     for playbook, needed in PLAYBOOKS.items():
+        if playbook == BACKUPS and not backups:
+            continue
         if (REPOSITORY / playbook).is_file() and needed <= set(hosts):
             play(lab, playbook, inventory, hosts)
 

@@ -1,6 +1,7 @@
 """A lab of another name as a site of runner.py: inventories/test_NAME, which git ignores.
 
-Used by molecule and by tests: `python -m lab.site up HOST,HOST` and `python -m lab.site down`.
+Used by molecule and by tests: `python -m lab.site up HOST,HOST` and `python -m lab.site down`. With `--without-backups`
+the hospital has no backup yet.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ def main(arguments: list[str]) -> int:
     """Start the hosts and describe them, or stop and forget them."""
     lab = Lab.from_environment()
     if arguments[:1] == ["up"]:
-        hosts = check_hosts(arguments[1].split(",") if arguments[1:] else [])
-        states = builder.up(lab, hosts)
+        named = [argument for argument in arguments[1:] if argument != "--without-backups"]
+        hosts = check_hosts(named[0].split(",") if named else [])
+        states = builder.up(lab, hosts, backups="--without-backups" not in arguments)
         print(describe(lab, hosts))
         return 0 if set(states.values()) == {"running"} else 1
     builder.down(lab)

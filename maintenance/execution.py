@@ -28,7 +28,7 @@ from maintenance.record import Change, Events, Finding, Metric, Step
 from maintenance.redaction import Redactor
 
 # What of a module's result may enter a record, by the module's own name (never its arguments or its output).
-SNAPSHOT_MODULES = ("host_snapshot", "postgresql_snapshot", "login_history")
+SNAPSHOT_MODULES = ("host_snapshot", "postgresql_snapshot", "login_history", "pgbackrest_repository")
 _RESULTS = {
     "runner_on_ok": "ok",
     "runner_on_failed": "failed",

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.status import Status
 
 _PLAIN_EVERY_SECONDS = 5.0
+_LONG_WORK = "progress: "  # how far a detached job is (action_plugins/detached_job.py)
 _DONE = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on_skipped")
 
 
@@ -64,6 +65,8 @@ class Progress:
             self._task = self._mask(str(data.get("task", "")))[:100]
             self._done.clear()
             self._line(force=False)
+        elif kind == "verbose":
+            self._long_work(str(event.get("stdout", "")))
         elif kind in _DONE:
             host = str(data.get("host", ""))
             self._done.add(host)
@@ -85,6 +88,17 @@ class Progress:
         elif not self._quiet and (force or time.monotonic() - self._last_line > _PLAIN_EVERY_SECONDS):
             self._last_line = time.monotonic()
             print(text, file=sys.stderr, flush=True)
+
+    def _long_work(self, text: str) -> None:
+        """How far long work on a host is; everything else that the engine prints by the way is not for the engineer."""
+        if _LONG_WORK not in text or self._quiet:
+            return
+        shown = self._mask(text.split(_LONG_WORK, 1)[1].splitlines()[0])[:150]
+        if self._status:
+            self._status.update(escape(f"{self._task}: {shown}"))
+        elif time.monotonic() - self._last_line > _PLAIN_EVERY_SECONDS:
+            self._last_line = time.monotonic()
+            print(shown, file=sys.stderr, flush=True)
 
     def _note(self, text: str) -> None:
         if not self._quiet:

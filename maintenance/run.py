@@ -62,9 +62,9 @@ _CLOSE_WAIT = (
 
 @dataclass(frozen=True)
 class Judged:
-    """What a runbook that judges snapshots gets besides: each follows its own earlier records and has a report."""
+    """What a runbook that judges snapshots gets besides: each follows its own earlier records and may have a report."""
 
-    report: str  # module of maintenance.documents that renders it
+    report: str = ""  # module of maintenance.documents that renders it
     forecasts: bool = False
     assessment: bool = False
 
@@ -72,6 +72,7 @@ class Judged:
 JUDGED = {
     "inspect": Judged(report="inspection", forecasts=True),
     "check_baseline": Judged(report="assessment", assessment=True),
+    "check_backup": Judged(forecasts=True),
 }
 
 
@@ -287,13 +288,18 @@ def _touch_hosts(
     return execution.run(request, journal, prepared.redactor, cancel, _watch(prepared, progress))
 
 
+def _has_report(prepared: _Run) -> bool:
+    """Whether the runbook's findings become a report."""
+    return prepared.book.name in JUDGED and JUDGED[prepared.book.name].report != ""
+
+
 def _watch(prepared: _Run, progress: Progress) -> Callable[[dict[str, Any]], None]:
     """What is done at each event: show it; and at the first one, when the engine is on its way and the hosts are what
     is waited for, load what the report will need."""
     loading: list[threading.Thread] = []
 
     def on_event(event: dict[str, Any]) -> None:
-        if prepared.book.name in JUDGED and not loading:
+        if _has_report(prepared) and not loading:
             from maintenance.documents import inspection
 
             loading.append(threading.Thread(target=inspection.preload, daemon=True))
@@ -386,7 +392,7 @@ def _whole(
     files["events.jsonl.gz"] = gzip.compress(lines, mtime=0)
     for path, data in [*files.items(), ("events.jsonl.gz", lines)]:
         prepared.redactor.check(data if isinstance(data, bytes) else data.read_bytes(), path, vocabulary)
-    if prepared.book.name in JUDGED and result.evidence:
+    if _has_report(prepared) and result.evidence:
         progress.say("writing the report")
         files |= _documents(prepared, record, files["record.json"], book, folder, result.snapshots)
     elif prepared.book.header.changes != "nothing" and not prepared.call.check and not refused:

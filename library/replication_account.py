@@ -1,0 +1,182 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: replication_account
+short_description: An account of PostgreSQL for one receiver of WAL
+description:
+  - On the receiver's host (O(side=receiver)) it makes a random password in a password file of the receiver's account,
+    once, and returns what PostgreSQL keeps of it (SCRAM-SHA-256), from which nobody can log in.
+  - On the database server (O(side=database)) it makes the role with that, and lets it in from one address alone.
+version_added: 0.4.0
+options:
+  side:
+    description: Which of the two.
+    type: str
+    choices: [receiver, database]
+    required: true
+  name:
+    description: The role.
+    type: str
+    default: backup_receiver
+  port:
+    description: The server's port.
+    type: int
+    default: 5432
+  server:
+    description: The server's address as the receiver knows it.
+    type: str
+    default: ""
+  password_file:
+    description: The receiver's password file.
+    type: path
+    default: ""
+  owner:
+    description: The account of the receiver.
+    type: str
+    default: pgbackrest
+  verifier:
+    description: What O(side=receiver) returned.
+    type: str
+    default: ""
+  address:
+    description: From where the role may come, as C(192.0.2.21/32).
+    type: str
+    default: ""
+attributes:
+  check_mode:
+    description: It compares and changes nothing.
+    support: full
+author:
+  - Dialysis maintenance (@dialysis-maintenance)
+"""
+
+EXAMPLES = r"""
+- name: Make the receiver's password
+  replication_account:
+    side: receiver
+    server: db1
+    password_file: /var/lib/pgbackrest-home/.pgpass
+  register: __receiver
+  no_log: true
+"""
+
+RETURN = r"""
+verifier:
+  description: What PostgreSQL keeps of the password.
+  returned: when O(side=receiver)
+  type: str
+  sample: SCRAM-SHA-256$4096:…
+"""
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import os
+import pwd
+import re
+import secrets
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.database_query import DatabaseError, literal, psql
+from ansible.module_utils.detached_runner import write_whole
+
+ITERATIONS = 4096
+MARK = "# Kept by the maintenance runbook configure_backup"
+
+
+def main() -> None:
+    """One of the two sides."""
+    module = AnsibleModule(
+        {
+            "side": {"type": "str", "choices": ["receiver", "database"], "required": True},
+            "name": {"type": "str", "default": "backup_receiver"},
+            "port": {"type": "int", "default": 5432},
+            "server": {"type": "str", "default": ""},
+            "password_file": {"type": "path", "default": "", "no_log": False},
+            "owner": {"type": "str", "default": "pgbackrest"},
+            "verifier": {"type": "str", "default": "", "no_log": True},
+            "address": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    asked = module.params
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", asked["name"]):
+        module.fail_json(msg=f"'{asked['name']}' is no name of a role")
+    try:
+        answer = receiver(asked, module.check_mode) if asked["side"] == "receiver" else database(module)
+    except (DatabaseError, OSError, ValueError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**answer)
+
+
+def receiver(asked: Dict[str, Any], planned: bool) -> Dict[str, Any]:
+    """The password, made once, and its verifier, the same at each call."""
+    path, start = asked["password_file"], f"{asked['server']}:{asked['port']}:replication:{asked['name']}:"
+    lines = []
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    found = [line[len(start) :] for line in lines if line.startswith(start)]
+    password = found[0] if found else secrets.token_urlsafe(32)
+    if not found and not planned:
+        write_whole(path, "\n".join([*lines, start + password, ""]))
+        account = pwd.getpwnam(asked["owner"])
+        os.chown(path, account.pw_uid, account.pw_gid)
+    return {"changed": not found, "verifier": scram(password)}
+
+
+def scram(password: str) -> str:
+    """What PostgreSQL keeps. The salt comes from the password (256 random bits): a second call finds no change."""
+    salt = hashlib.sha256(b"maintenance salt " + password.encode()).digest()[:16]
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS)
+    stored = hashlib.sha256(hmac.new(salted, b"Client Key", "sha256").digest()).digest()
+    server = hmac.new(salted, b"Server Key", "sha256").digest()
+    parts = [base64.b64encode(part).decode() for part in (salt, stored, server)]
+    return f"SCRAM-SHA-256${ITERATIONS}:{parts[0]}${parts[1]}:{parts[2]}"
+
+
+def database(module: AnsibleModule) -> Dict[str, Any]:
+    """The role, and its line of pg_hba.conf: the first that matches is the one that counts."""
+    asked, changed = module.params, False
+    port, role = asked["port"], asked["name"]
+    address = str(ipaddress.ip_network(asked["address"]))
+    # The role's name was checked: it can stand in a statement.
+    where = f"where rolname = '{role}'"
+    kept = psql(port, [f"select rolpassword from pg_authid {where} and rolreplication"])  # noqa: S608
+    if kept.strip() != asked["verifier"]:
+        changed = True
+        if not module.check_mode:
+            exists = psql(port, [f"select 1 from pg_roles {where}"]).strip()  # noqa: S608
+            verb = "alter" if exists else "create"
+            psql(port, [f"{verb} role {role} login replication password {literal(asked['verifier'])}"])
+    kind = "hostssl" if psql(port, ["show ssl"]).strip() == "on" else "host"
+    line = f"{kind} replication {role} {address} scram-sha-256 {MARK}"
+    path = psql(port, ["show hba_file"]).strip()
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    wanted = [line, *(one for one in lines if not (one.endswith(MARK) and f" {role} " in one))]
+    if wanted != lines:
+        changed = True
+        if not module.check_mode:
+            status = os.stat(path)
+            write_whole(path, "\n".join([*wanted, ""]))
+            os.chmod(path, status.st_mode)
+            os.chown(path, status.st_uid, status.st_gid)
+            faults = psql(port, ["select error from pg_hba_file_rules where error is not null"]).strip()
+            if faults:
+                write_whole(path, "\n".join([*lines, ""]))
+                os.chmod(path, status.st_mode)
+                os.chown(path, status.st_uid, status.st_gid)
+                raise DatabaseError(f"{path} would be refused: {faults}")
+            psql(port, ["select pg_reload_conf()"])
+    return {"changed": changed}
+
+
+if __name__ == "__main__":
+    main()
