@@ -152,7 +152,8 @@ def machine_option(lab: Lab, host: str) -> str:
 def alive(lab: Lab, host: str) -> bool:
     """Whether the host runs, or its supervisor is about to start it again after a reboot."""
     programs = ("setsid", "sh", "systemd-run", "systemd-nspawn")
-    return bool(processes(machine_option(lab, host), programs))
+    # One that just executes its program has no command line for a moment: a second look tells.
+    return any(processes(machine_option(lab, host), programs) for _look in range(2))
 
 
 def pid(lab: Lab, host: str) -> int | None:

@@ -1,0 +1,110 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: host_copy
+short_description: Make a machine what a database server was beside its data
+description:
+  - Reads the copy of the server's configuration that lies in a restored data directory (C(maintenance_host.json)).
+  - Puts in place what belongs to the database - its configuration, access rules, kernel settings, limits, its crontab -
+    and names what a person has to decide on - packages, locales, timers, other jobs, certificates.
+  - A file that is replaced is kept beside as C(NAME.before-rebuild). Contents are never told.
+version_added: 0.5.0
+options:
+  data_directory:
+    description: The data directory that holds the copy.
+    type: path
+    required: true
+attributes:
+  check_mode:
+    description: It compares and changes nothing.
+    support: full
+author:
+  - Dialysis maintenance (@dialysis-maintenance)
+"""
+
+EXAMPLES = r"""
+- name: Put the configuration in place
+  host_copy:
+    data_directory: /var/lib/postgresql/15/main
+"""
+
+RETURN = r"""
+host:
+  description: Whose copy it is.
+  returned: success
+  type: str
+  sample: db1
+taken:
+  description: When it was taken.
+  returned: success
+  type: str
+  sample: "2026-11-22T17:10:00Z"
+put:
+  description: Files that were put in place.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/postgresql/15/main/pg_hba.conf]
+left:
+  description: What was not carried over.
+  returned: success
+  type: list
+  elements: str
+  sample: [timer hospital-export.timer is not enabled]
+"""
+
+import os
+import shutil
+
+from ansible.module_utils import host_copy as copies
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main() -> None:
+    """Compare, put, compare again."""
+    module = AnsibleModule({"data_directory": {"type": "path", "required": True}}, supports_check_mode=True)
+    try:
+        told = copies.read(module.params["data_directory"])
+        put = []
+        for path, wanted in copies.to_put(told).items():
+            if copies.same(path, wanted):
+                continue
+            put.append(path)
+            if not module.check_mode:
+                place(path, wanted)
+        left = copies.missing(told, copies.take())
+    except (copies.CopyError, OSError, KeyError, ValueError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=bool(put), host=told["host"], taken=told["taken"], put=put, left=left)
+
+
+def place(path: str, wanted: copies.Kept) -> None:
+    """Write one file, whole or not at all, with its owner and mode."""
+    made = []
+    folder = os.path.dirname(path)
+    while not os.path.isdir(folder):
+        made.append(folder)
+        folder = os.path.dirname(folder)
+    for folder in reversed(made):
+        os.mkdir(folder, 0o755)
+        if folder.startswith("/etc/postgresql/"):
+            shutil.chown(folder, copies.ACCOUNT, copies.ACCOUNT)
+    before = f"{path}.before-rebuild"
+    if os.path.exists(path) and not os.path.exists(before):
+        shutil.copy2(path, before)
+    new = f"{path}.maintenance-new"
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
+        file.write(wanted.contents or b"")
+        file.flush()
+        os.fsync(file.fileno())
+    shutil.chown(new, wanted.owner, wanted.group)
+    os.chmod(new, wanted.mode)
+    os.replace(new, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: recovery_plan
+short_description: Choose one backup, one timeline and one last segment for a recovery, and prove them
+description:
+  - Runs on the host that has the pgBackRest repository, and changes nothing.
+  - Names as the explicit target where the last whole record begins. A recovery either comes so far or fails.
+  - Reads every byte of the chosen backup and of every WAL segment that would be replayed. What is damaged is not chosen.
+  - Fails, with what there is to choose from, where the archive has a gap or where more than one timeline could be meant.
+version_added: 0.5.0
+options:
+  stanza:
+    description: The stanza.
+    type: str
+    required: true
+  account:
+    description: The account that the repository belongs to.
+    type: str
+    required: true
+  processes:
+    description: How many files are read at the same time.
+    type: int
+    default: 2
+  timeline:
+    description: The timeline of production; 0 takes that of the newest backup where no other is possible.
+    type: int
+    default: 0
+  until_gap:
+    description: Whether a recovery that ends before a missing segment is good enough.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: It changes nothing anyway.
+    support: full
+author:
+  - Dialysis maintenance (@dialysis-maintenance)
+"""
+
+EXAMPLES = r"""
+- name: Choose what is restored
+  recovery_plan:
+    stanza: dialysis
+    account: pgbackrest
+  register: __rebuild_chosen
+"""
+
+RETURN = r"""
+plan:
+  description: What was chosen and proven.
+  returned: success
+  type: dict
+  sample:
+    system_id: "7711293890311159514"
+    database_version: "15"
+    label: 20261123-101100F
+    timeline: 1
+    first_segment: "000000010000000000000004"
+    last_segment: "000000010000000000000009"
+    target_lsn: 0/9FFFF50
+    commits: [{transaction: 812, lsn: 0/9FFFE00, at: "2026-11-23T02:00:00.123456Z"}]
+    bytes: 36285297
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pgbackrest_files import RepositoryError
+from ansible.module_utils.pgbackrest_repository import Options, Reading
+from ansible.module_utils.recovery_plan import PlanError, plan
+from ansible.module_utils.wal_chain import WalError
+
+
+def main() -> None:
+    """One plan, or the reason why there is none."""
+    module = AnsibleModule(
+        {
+            "stanza": {"type": "str", "required": True},
+            "account": {"type": "str", "required": True},
+            "processes": {"type": "int", "default": 2},
+            "timeline": {"type": "int", "default": 0},
+            "until_gap": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    asked = module.params
+    options = Options(stanza=asked["stanza"], account=asked["account"], processes=asked["processes"])
+    try:
+        found = plan(Reading(options), asked["timeline"], until_gap=asked["until_gap"])
+    except (PlanError, RepositoryError, WalError, OSError) as error:
+        module.fail_json(msg=f"nothing can be restored as it stands: {error}")
+    module.exit_json(changed=False, plan=found)
+
+
+if __name__ == "__main__":
+    main()

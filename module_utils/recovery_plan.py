@@ -1,0 +1,256 @@
+"""What a recovery to the end of an archive starts from and where it ends: one backup, one timeline, one last segment.
+
+Nothing is left to `latest`: a drill that once archived here, or a segment that is missing, would lose rows in silence.
+Where more than one answer is possible the plan is refused, and says what there is to choose from.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from ansible.module_utils import wal_chain as wal
+from ansible.module_utils import wal_records
+from ansible.module_utils.pgbackrest_files import Manifest, expand
+from ansible.module_utils.pgbackrest_repository import (
+    Archive,
+    Reading,
+    described,
+    look_at,
+    read_archive,
+    read_backups,
+    read_files,
+    read_repository,
+)
+
+# How many segments without a commit are looked through, as those that a quiet night closes every minute.
+_BACK = 64
+
+
+class PlanError(Exception):
+    """Why there is no plan; one line."""
+
+
+class Choice(NamedTuple):
+    """From this backup along this timeline to the end of this segment."""
+
+    label: str
+    timeline: int
+    first: wal.Segment
+    last: wal.Segment
+    behind_gap: int  # segments that are there and cannot be used, because one before them is missing
+
+
+def timeline_of(
+    manifests: Mapping[str, Manifest],
+    present: Iterable[int],
+    histories: Mapping[int, Sequence[Tuple[int, int]]],
+    wanted: int,
+    size: int = wal.SEGMENT_BYTES,
+) -> int:
+    """The timeline that production was on: as a person says, or that of the newest backup where no other is possible."""
+    there = set(present)
+    if wanted:
+        if wanted not in there:
+            raise PlanError(f"the archive has no timeline {wanted}; it has: {numbers(there)}")
+        return wanted
+    if not manifests:
+        raise PlanError("the repository has no backup that can be read")
+    newest = max(manifests.values(), key=lambda told: told.stopped)
+    own = wal.parse_name(newest.stop_segment or newest.start_segment, size).timeline
+    strangers = there - {own} - {ancestor for ancestor, _position in histories.get(own, ())}
+    if strangers:
+        raise PlanError(
+            f"the newest backup is of timeline {own}, and the archive also has timeline {numbers(strangers)}: either the"
+            " server was promoted after that backup, or a drill or a copy archived here. Find out which one patients were"
+            " treated with, and say so: --set rebuild_timeline=N"
+        )
+    return own
+
+
+def choose(
+    manifests: Mapping[str, Manifest],
+    have: Mapping[int, Set[int]],
+    histories: Mapping[int, Sequence[Tuple[int, int]]],
+    timeline: int,
+    *,
+    until_gap: bool = False,
+    size: int = wal.SEGMENT_BYTES,
+) -> Choice:
+    """The newest backup that comes to the end of the archive; one with a gap behind it only where that is allowed."""
+    way = wal.way_to(timeline, histories, size)
+    reasons: List[str] = []
+    stopped: Optional[Choice] = None
+    gap = ""
+    for label, told in sorted(manifests.items(), key=lambda item: item[1].stopped, reverse=True):
+        start = wal.parse_name(told.start_segment, size)
+        stop = wal.parse_name(told.stop_segment or told.start_segment, size)
+        try:
+            far = wal.reach(start, have, way)
+        except wal.WalError as error:
+            reasons.append(f"{label}: {error}")
+            continue
+        if far.last is None or far.last.number < stop.number:
+            reasons.append(f"{label}: the WAL of the backup itself is not complete")
+            continue
+        end = max(
+            [number for leg in way for number in have.get(leg.timeline, ()) if leg.last is None]
+            or [far.last.number]
+        )
+        found = Choice(label, timeline, start, far.last, max(0, end - far.last.number) if far.gaps else 0)
+        if not far.gaps:
+            return found
+        if stopped is None:
+            stopped, gap = found, ", ".join(described(one, size) for one in far.gaps[:3])
+    if stopped is None:
+        raise PlanError("no backup can be used: " + ("; ".join(reasons[:3]) or "there is none"))
+    if not until_gap:
+        raise PlanError(
+            f"WAL is missing or damaged: {gap}. Recovery would end with {wal.name_of(stopped.last, size)}, though"
+            " newer WAL is there: look for the segment on the failed server's disk; where it is lost for good:"
+            " --set rebuild_until_gap=true"
+        )
+    return stopped
+
+
+def numbers(values: Iterable[int]) -> str:
+    """Numbers as a person writes them."""
+    return ", ".join(map(str, sorted(values))) or "none"
+
+
+def plan(reading: Reading, wanted_timeline: int, *, until_gap: bool) -> Dict[str, Any]:
+    """Read, prove what will be used, and choose; what turns out to be damaged is not chosen again."""
+    repository = read_repository(reading)
+    read_backups(reading)
+    archive = read_archive(reading)
+    if repository["former_system_ids"]:
+        others = ", ".join(repository["former_system_ids"])
+        raise PlanError(
+            f"the repository has held another database as well (system {others}): restore it by hand"
+        )
+    usable = {
+        label: told
+        for label, told in reading.manifests.items()
+        if told.system_id == repository["system_id"] and not any(file.page_errors for file in told.files)
+    }
+    faults = [f"{label}: {why}" for label, why in reading.broken.items()]
+    faults += [f"{label}: it holds damaged pages" for label in reading.manifests if label not in usable]
+    have = segments(archive, faults)
+    timeline = timeline_of(usable, {*have, *archive.histories}, archive.histories, wanted_timeline)
+    proven: Set[Tuple[int, int]] = set()
+    while True:
+        try:
+            choice = choose(usable, have, archive.histories, timeline, until_gap=until_gap)
+        except PlanError as error:
+            raise PlanError(f"{error}{' (' + '; '.join(faults[:3]) + ')' if faults else ''}") from None
+        damaged = damaged_files(reading, choice.label, usable[choice.label])
+        if damaged:
+            faults.append(damaged)
+            del usable[choice.label]
+            continue
+        if not damaged_wal(reading, archive, have, choice, proven, faults):
+            break
+    told = usable[choice.label]
+    target, commits = end_of_archive(reading, archive, choice)
+    return {
+        "system_id": repository["system_id"],
+        "database_version": repository["database_version"],
+        "label": choice.label,
+        "kind": told.kind,
+        "backup_stopped": told.stopped,
+        "timeline": timeline,
+        "first_segment": wal.name_of(choice.first),
+        "last_segment": wal.name_of(choice.last),
+        "last_archived": archive.segments[wal.name_of(choice.last)][0][2],
+        "segments": choice.last.number - choice.first.number + 1,
+        "target_lsn": target,
+        "commits": [one._asdict() for one in commits],
+        "segments_behind_gap": choice.behind_gap,
+        "bytes": sum(file.size for file in told.files),
+        "databases": sorted(told.databases),
+        "faults": faults[:20],
+    }
+
+
+def end_of_archive(
+    reading: Reading, archive: Archive, choice: Choice
+) -> Tuple[str, List[wal_records.Commit]]:
+    """Where the last whole record begins, and the last commits; both may lie some segments before the last one."""
+    target = ""
+    for number in range(choice.last.number, max(choice.first.number, choice.last.number - _BACK) - 1, -1):
+        name = wal.name_of(wal.Segment(choice.last.timeline, number))
+        if name not in archive.segments:
+            break  # of the timeline before
+        file, path, _time = archive.segments[name][0]
+        end = wal_records.end_of(b"".join(expand(reading.contents(path), file.compress)))
+        target = target or end.lsn
+        if target and end.commits:
+            return target, end.commits
+    if not target:
+        raise PlanError(f"{wal.name_of(choice.last)} holds no whole record")
+    return target, []
+
+
+def segments(archive: Archive, faults: List[str]) -> Dict[int, Set[int]]:
+    """The segments that there are once; two contents under one name come from two servers: which one is right?"""
+    have: Dict[int, Set[int]] = {}
+    for name, same in archive.segments.items():
+        one = wal.parse_name(name)
+        have.setdefault(one.timeline, set())
+        if len({found[0].checksum for found in same}) > 1:
+            faults.append(f"{name}: two servers have archived it")
+        else:
+            have[one.timeline].add(one.number)
+    return have
+
+
+def damaged_files(reading: Reading, label: str, told: Manifest) -> str:
+    """What is wrong with a backup's files, of all their bytes; '' for nothing."""
+    every = reading.manifests
+    reading.manifests = {label: told}
+    # An incremental backup's files are compressed as the backup that holds them says.
+    reading.manifests.update(
+        {one: every[one] for one in {file.backup for file in told.files} if one in every}
+    )
+    rows = {row["label"]: row for row in read_files(reading)["rows"]}
+    reading.manifests = every
+    row = rows[label]
+    return f"{label}: {'; '.join(row['examples'][:2])}" if row["damaged"] or row["missing"] else ""
+
+
+def damaged_wal(
+    reading: Reading,
+    archive: Archive,
+    have: Dict[int, Set[int]],
+    choice: Choice,
+    proven: Set[Tuple[int, int]],
+    faults: List[str],
+) -> bool:
+    """Read every segment that would be replayed; whether any was damaged, and is not counted as there any more."""
+    way = wal.way_to(choice.timeline, archive.histories)
+    needed = [
+        wal.Segment(leg.timeline, number)
+        for leg in way
+        for number in sorted(have.get(leg.timeline, ()))
+        if max(leg.first, choice.first.number)
+        <= number
+        <= (choice.last.number if leg.last is None else leg.last)
+        and leg.timeline >= choice.first.timeline
+        and (leg.timeline, number) not in proven
+    ]
+    with ThreadPoolExecutor(reading.options.processes) as pool:
+        answers = list(pool.map(lambda one: look_at(reading, archive.segments[wal.name_of(one)][0]), needed))
+    own = str(reading.info["db"][-1]["system-id"])
+    worse = False
+    for segment, (fault, header) in zip(needed, answers):  # noqa: B905  (Python 3.8)
+        if not fault and header and header.system_id != own:
+            fault = f"it is of the system {header.system_id}"
+        if not fault and header and header.position // header.segment_bytes != segment.number:
+            fault = "it holds another segment"
+        if fault:
+            worse = True
+            have[segment.timeline].discard(segment.number)
+            faults.append(f"{wal.name_of(segment)}: {fault}")
+        else:
+            proven.add((segment.timeline, segment.number))
+    return worse

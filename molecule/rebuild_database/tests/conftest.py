@@ -1,0 +1,183 @@
+"""A hospital at work that loses its database server in mid-write, and the runbook as an engineer calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab import builder, remote
+from lab.calls import Done, call, environment
+from lab.plan import REPOSITORY, Lab
+from lab.site import folder as site_folder
+
+Root = Callable[[str, str], str]
+PSQL = "cd /; runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1"
+PGBACKREST = "cd /; runuser -u pgbackrest -- pgbackrest --stanza=dialysis"
+REBUILD = ("rebuild_database", "--set", "failed=db1", "--set", "standby=standby1")
+JOURNAL = "/var/lib/maintenance/rebuild/journal.json"
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    return Lab.from_environment()
+
+
+@pytest.fixture(scope="session")
+def site(lab: Lab) -> str:
+    return site_folder(lab).name
+
+
+@pytest.fixture(scope="session")
+def root(lab: Lab) -> Root:
+    """A bash script as root on a host; fails the test if it fails."""
+    return lambda host, script: remote.as_root(lab, host, script)
+
+
+@pytest.fixture(scope="session")
+def options(site: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    ledger = tmp_path_factory.mktemp("site") / "ledger"
+    return ("--site", site, "--ledger", str(ledger), "--json", "--lang", "en", "--quiet")
+
+
+@pytest.fixture(scope="session")
+def run(options: tuple[str, ...]) -> Callable[..., Done]:
+    """A runbook of the site, into one ledger."""
+    return lambda runbook, *more: call("run", runbook, *options, "--reason", "db1 lost its power", *more)
+
+
+class Writer:
+    """The reference system's own driver, and the list of what was acknowledged to it."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.list = folder / "acknowledged"
+        certificate = lab.keys / "dialysis" / "gate1.pem"
+        command = [sys.executable, str(REPOSITORY / "lab" / "dialysis" / "drive.py")]
+        command += ["--url", f"https://{lab.address('gate1')}", "--ca", str(certificate)]
+        command += ["--acknowledged", str(self.list), "--rate", "20"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
+
+    def acknowledged(self) -> dict[str, str]:
+        """Reference and instant of each."""
+        lines = self.list.read_text().splitlines() if self.list.exists() else []
+        return {reference: at for _session, reference, at in (line.split("\t") for line in lines)}
+
+    def wait_for(self, count: int) -> None:
+        wait_until(f"{count} acknowledged bookings", 120, lambda: len(self.acknowledged()) >= count)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=90)
+
+
+@dataclass
+class Lost:
+    """How the database server was lost and rebuilt."""
+
+    refused: Done
+    untouched: str
+    missing: str
+    gap: Done
+    acknowledged: dict[str, str]
+    killed_with: list[str]
+    done: Done
+
+
+@pytest.fixture(scope="session")
+def lost(
+    lab: Lab,
+    run: Callable[..., Done],
+    root: Root,
+    options: tuple[str, ...],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Lost:
+    """Back up, write, refuse while it lives, cut its power, kill the controller in mid-rebuild, run again."""
+    assert run("configure_backup").code == 0
+    writer = Writer(lab, tmp_path_factory.mktemp("writer"))
+    try:
+        writer.wait_for(20)
+        state = "find /etc /var/lib/postgresql -printf '%p %m %u %s\\n' | sort; nft list tables"
+        before = root("standby1", state)
+        refused = run(*REBUILD)
+        untouched = "yes" if root("standby1", state) == before else "no"
+        writer.wait_for(len(writer.acknowledged()) + 20)
+        middle = archived_segment(root)
+        writer.wait_for(len(writer.acknowledged()) + 40)
+        archived_segment(root)
+        # What comes now is acknowledged and not archived: it is what an archive alone loses.
+        writer.wait_for(len(writer.acknowledged()) + 20)
+        builder.cut_power(lab, "db1")
+    finally:
+        writer.stop()
+    place = root("backup1", f"find /var/lib/pgbackrest/archive -name '{middle}-*'").strip()
+    root("backup1", f"mv {place} /root/")
+    gap = run(*REBUILD)
+    root("backup1", f"mv /root/{middle}-* {place}")
+    killed_with = kill_controller_after("planned", root, options)
+    return Lost(refused, untouched, middle, gap, writer.acknowledged(), killed_with, run(*REBUILD))
+
+
+def archived_segment(root: Root) -> str:
+    """A segment of what was written until now, in the archive."""
+    segment = root("db1", f'{PSQL} -c "select pg_walfile_name(pg_switch_wal())"').strip()
+    arrived = f"find /var/lib/pgbackrest/archive -name '{segment}-*' | grep -q . && echo yes || echo no"
+    wait_until("the segment", 60, lambda: root("backup1", arrived) == "yes\n")
+    return segment
+
+
+def kill_controller_after(mark: str, root: Root, options: tuple[str, ...]) -> list[str]:
+    """Begin a rebuild and kill its controller, with all that it has started here; the marks that its journal has."""
+    command = [str(REPOSITORY / "runner.py"), "run", *REBUILD, *options, "--reason", "db1 lost its power"]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+        start_new_session=True,
+    )
+
+    def marks() -> list[str]:
+        text = root("standby1", f"cat {JOURNAL} 2>/dev/null || true")
+        return list(json.loads(text)["marks"]) if text else []
+
+    try:
+        wait_until(mark, 300, lambda: mark in marks() or process.poll() is not None)
+    finally:
+        for one in [*descendants(process.pid), process.pid]:
+            kill(one)
+        process.wait()
+    return marks()
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process that this one has started, directly or not."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [one for child in children for one in (*descendants(int(child)), int(child))]
+
+
+def kill(pid: int) -> None:
+    """As if its power had gone."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def wait_until(what: str, seconds: float, true: Callable[[], bool]) -> None:
+    """Wait for a fact; fail with its name when it does not come."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            pytest.fail(f"{what}: not within {seconds:g} s")
+        time.sleep(0.2)

@@ -1,0 +1,162 @@
+"""After the rebuild: nothing that was archived is lost, nothing is invented, and there is one primary, with a backup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import PGBACKREST, PSQL, REBUILD, Lost, Root, Writer
+
+from lab import builder
+from lab.calls import Done
+from lab.plan import Lab
+from maintenance.record import Finding
+
+TIMELINE = "select 'tl' || timeline_id from pg_control_checkpoint()"
+REFERENCES = "select client_ref from dialysis.sessions"
+# The driver books within four weeks, and the proof of the service beyond.
+SOON = f"{REFERENCES} where planned_date < current_date + 40"
+DIALYSIS = f"{PSQL} -d dialysis"
+
+
+def journal(root: Root) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(root("standby1", "cat /var/lib/maintenance/rebuild/journal.json"))
+    return told
+
+
+def findings(done: Done) -> dict[str, Finding]:
+    return {one.id: one for one in done.record.evidence["standby1"]}
+
+
+def references(root: Root) -> set[str]:
+    """The references of all sessions that the new server knows."""
+    return set(root("standby1", f'{DIALYSIS} -c "{REFERENCES}"').split())
+
+
+def test_a_server_that_serves_is_never_given_up(lost: Lost) -> None:
+    assert lost.refused.code == 1
+    assert "db1 still serves" in lost.refused.record.outcome_reason
+    assert lost.untouched == "yes"
+    assert not lost.refused.record.changes
+
+
+def test_a_segment_that_is_missing_in_the_middle_is_refused_by_its_name(lost: Lost) -> None:
+    assert lost.gap.code == 1
+    assert lost.missing in lost.gap.record.outcome_reason
+    assert "rebuild_until_gap" in lost.gap.record.outcome_reason
+
+
+def test_a_killed_controller_leaves_a_journal_that_the_next_run_goes_on_from(lost: Lost) -> None:
+    assert "planned" in lost.killed_with
+    assert "serving" not in lost.killed_with
+    assert lost.done.code == 0, lost.done.out + lost.done.err
+    skipped = {step.task for step in lost.done.record.steps if step.result == "skipped"}
+    assert "plan | Choose and prove backup, timeline and last segment" in skipped
+
+
+def test_every_commit_acknowledged_before_the_last_archived_wal_is_there(lost: Lost, root: Root) -> None:
+    told = journal(root)
+    until = told["facts"]["commits"][-1]["at"].removesuffix("Z")
+    covered = {one for one, at in lost.acknowledged.items() if at.removesuffix("+00:00") < until}
+    assert len(covered) >= 60
+    assert covered <= references(root)
+    # The rest is what the record calls lost.
+    assert "xid" in findings(lost.done)["REB-RPO-01"].actual
+    assert findings(lost.done)["REB-RPO-01"].verdict == "partial"
+    assert told["facts"]["last_segment"] in findings(lost.done)["REB-RPO-01"].actual
+
+
+def test_nothing_is_invented(lost: Lost, root: Root) -> None:
+    known = set(root("standby1", f'{DIALYSIS} -c "{SOON}"').split())
+    # A booking that each of four workers had under way when the power went may be in without an answer.
+    assert len(known - set(lost.acknowledged)) <= 4
+
+
+def test_the_new_timeline_is_archived_and_backed_up_at_once(lost: Lost, root: Root) -> None:
+    told = json.loads(root("backup1", f"{PGBACKREST} info --output=json"))[0]
+    newest = told["backup"][-1]
+    assert newest["type"] == "full"
+    assert not newest["error"]
+    assert newest["archive"]["start"].startswith("00000002")
+    assert root("standby1", f'{PSQL} -c "{TIMELINE}"') == "tl2\n"
+    assert findings(lost.done)["REB-BAK-01"].actual == newest["label"]
+    assert findings(lost.done)["REB-SYS-01"].verdict == "pass"
+
+
+def test_the_record_has_the_time_to_service_by_phase(lost: Lost) -> None:
+    numbers = {one.name: one.value for one in lost.done.record.metrics["standby1"]}
+    phases = ("fenced", "planned", "restored", "replayed", "promoted", "serving")
+    total = sum(numbers[f"rebuild_{phase}_seconds"] for phase in phases)
+    assert numbers["rebuild_rto_seconds"] == pytest.approx(total, abs=1)
+    assert lost.done.record.outcome == "succeeded"
+
+
+def test_the_new_server_is_what_the_old_one_was(lost: Lost, root: Root) -> None:
+    hba = root("standby1", "cat /etc/postgresql/15/main/pg_hba.conf")
+    assert "hostssl  dialysis  dialysis_app" in hba
+    assert root("standby1", "systemctl is-enabled postgresql.service") == "enabled\n"
+    assert root("standby1", "systemctl is-active maintenance-host-copy.timer") == "active\n"
+    assert "logrotate" in findings(lost.done)["REB-PAR-01"].actual
+    assert findings(lost.done)["REB-PAR-01"].verdict == "partial"
+
+
+@pytest.fixture(scope="module")
+def returned(lost: Lost, lab: Lab) -> str:
+    """The old machine, switched on again, with all that it had."""
+    assert lost.done.code == 0
+    builder.boot(lab, "db1")
+    return "db1"
+
+
+def test_an_old_primary_that_comes_back_is_kept_out(returned: str, root: Root) -> None:
+    assert root(returned, "systemctl is-active postgresql@15-main") == "active\n"
+    tried = "timeout 5 bash -c '</dev/tcp/db1/5432' 2>/dev/null && echo open || echo closed"
+    for host in ("app1", "gate1", "backup1", "standby1"):
+        assert root(host, tried) == "closed\n"
+        root(host, "systemctl reload nftables && systemctl restart nftables")
+        assert root(host, tried) == "closed\n"
+
+
+def test_its_archive_pushes_are_refused(returned: str, root: Root) -> None:
+    count = "find /var/lib/pgbackrest/archive -name '00000001*-*' | sort"
+    before = root("backup1", count)
+    segment = root(
+        returned,
+        f"{PSQL} -c \"select pg_walfile_name(pg_create_restore_point('x'))\" -c 'select pg_switch_wal()'",
+    ).split()[0]
+    push = f"pgbackrest --stanza=dialysis archive-push /var/lib/postgresql/15/main/pg_wal/{segment}"
+    tried = f"cd /; timeout 5 runuser -u postgres -- {push} >/dev/null 2>&1 && echo pushed || echo refused"
+    assert root(returned, tried) == "refused\n"
+    assert root("backup1", count) == before
+    keys = root("backup1", "cat /var/lib/pgbackrest-home/.ssh/authorized_keys")
+    assert "dialysis db1" not in keys
+    assert "dialysis standby1" in keys
+
+
+def test_the_application_goes_on_writing_to_the_new_one(
+    returned: str, root: Root, lab: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    writer = Writer(lab, tmp_path_factory.mktemp("after"))
+    try:
+        writer.wait_for(10)
+    finally:
+        writer.stop()
+    new = set(writer.acknowledged())
+    assert new <= references(root)
+    assert not new & set(root(returned, f'{DIALYSIS} -c "{REFERENCES}"').split())
+
+
+def test_another_run_stops_and_masks_it_and_changes_nothing_else(
+    returned: str, root: Root, run: Callable[..., Done]
+) -> None:
+    before = journal(root)
+    done = run(*REBUILD)
+    assert done.code == 0, done.out + done.err
+    assert journal(root) == before
+    changed = {step.task for step in done.record.steps if step.result == "changed"}
+    assert changed == {"fence_stop | Stop its PostgreSQL, and keep it from starting, where it can be reached"}
+    state = "systemctl is-active postgresql@15-main; systemctl is-enabled postgresql@15-main"
+    assert root(returned, f"({state}) || true") == "inactive\nmasked\n"
+    assert root("standby1", f'{PSQL} -c "{TIMELINE}"') == "tl2\n"

@@ -1,0 +1,95 @@
+"""The journal of a rebuild: what a second run goes on from, and what the record says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils import recovery_journal as journals
+
+from maintenance.record import Finding, Metric
+
+FACTS: dict[str, Any] = {
+    "system_id": "7",
+    "timeline": 1,
+    "last_segment": "000000010000000000000009",
+    "replayed_lsn": "0/9FFFF50",
+    "commits": [{"transaction": 812, "lsn": "0/9FFFE00", "at": "2026-11-23T02:00:00Z"}],
+    "segments_behind_gap": 0,
+    "new_system_id": "7",
+    "new_timeline": 2,
+    "new_backup": "20261123-101500F",
+    "parity_left": [],
+    "questions": ["sessions"],
+    "answers": ["1958"],
+}
+
+
+def whole() -> dict[str, Any]:
+    journal = journals.begun(None, "db1", "standby1", "dialysis", 100.0)
+    for number, phase in enumerate(journals.PHASES):
+        journal = journals.marked(journal, phase, FACTS, 110.0 + 10 * number)
+    return journal
+
+
+def test_a_journal_outlives_its_writer(tmp_path: Path) -> None:
+    assert journals.read(str(tmp_path)) is None
+    journals.write(whole(), str(tmp_path))
+    assert journals.read(str(tmp_path)) == whole()
+    assert oct((tmp_path / "journal.json").stat().st_mode & 0o077) in ("0o0", "0o44")
+
+
+def test_the_same_rebuild_is_gone_on_with_and_another_is_refused() -> None:
+    journal = whole()
+    assert journals.begun(journal, "db1", "standby1", "dialysis", 999.0) == journal
+    with pytest.raises(journals.JournalError, match="no bare machine for db2"):
+        journals.begun(journal, "db2", "standby1", "dialysis", 999.0)
+
+
+def test_the_first_end_of_a_phase_is_what_counts() -> None:
+    journal = journals.marked(whole(), "fenced", {}, 5000.0)
+    assert journal["marks"]["fenced"] == 110.0
+
+
+def test_an_unknown_phase_is_refused() -> None:
+    with pytest.raises(journals.JournalError, match="no phase"):
+        journals.marked(whole(), "lunch", {}, 1.0)
+
+
+def test_a_damaged_journal_is_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / "journal.json").write_text("{")
+    with pytest.raises(journals.JournalError, match="cannot be read"):
+        journals.read(str(tmp_path))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_report_is_what_a_record_takes(language: str) -> None:
+    told = journals.report(whole(), language)
+    findings = {one.id: one for one in map(Finding.model_validate, told["evidence"])}
+    numbers = {one.name: one.value for one in map(Metric.model_validate, told["metrics"])}
+    assert numbers["rebuild_rto_seconds"] == 60.0
+    assert numbers["rebuild_restored_seconds"] == 10.0
+    assert numbers["rebuild_backed_up_seconds"] == 20.0  # since the promotion: beside the application
+    assert findings["REB-RTO-01"].verdict == "pass"
+    assert findings["REB-RPO-01"].verdict == "partial"
+    assert "812" in findings["REB-RPO-01"].actual
+    assert "0/9FFFF50" in findings["REB-RPO-01"].actual
+    assert findings["REB-SYS-01"].verdict == "pass"
+    assert findings["REB-ASK-01"].actual == "sessions: 1958"
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "finding", "verdict"),
+    [
+        ("segments_behind_gap", 3, "REB-RPO-01", "fail"),
+        ("new_system_id", "8", "REB-SYS-01", "fail"),
+        ("new_timeline", 1, "REB-SYS-01", "fail"),
+        ("new_backup", "", "REB-BAK-01", "fail"),
+        ("parity_left", ["timer x is not enabled"], "REB-PAR-01", "partial"),
+    ],
+)
+def test_what_is_wrong_is_said(fact: str, value: Any, finding: str, verdict: str) -> None:
+    journal = journals.marked(whole(), "", {fact: value}, 1.0)
+    found = {one["id"]: one["verdict"] for one in journals.report(journal, "en")["evidence"]}
+    assert found[finding] == verdict
