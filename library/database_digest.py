@@ -38,8 +38,8 @@ options:
     default: record
   label:
     description:
-      - Writes a restore point of this name (with a random part behind it) at exactly the digests' point and closes its WAL
-        segment. Without it nothing is written.
+      - Writes a restore point of this name (with a random part behind it) at exactly the digests' point and closes its
+        WAL segment. Without it nothing is written.
     type: str
     default: ""
   unseen_by:
