@@ -38,8 +38,8 @@ options:
     default: record
   label:
     description:
-      - Writes a restore point of this name (with a number behind it) at exactly the digests' point and closes its WAL
-        segment. Without it nothing is written.
+      - Writes a restore point of this name (with a random part behind it) at exactly the digests' point and closes its
+        WAL segment. Without it nothing is written.
     type: str
     default: ""
   unseen_by:
@@ -85,7 +85,7 @@ point:
   description: The point, with the restore point's name and position when there is one.
   returned: when O(unseen_by) is not given
   type: dict
-  sample: {lsn: 0/5000028, time: "2026-11-23T02:03:04+00:00", name: drill-1, sees: "740:740:", attempts: 1}
+  sample: {lsn: 0/5000028, time: "2026-11-23T02:03:04+00:00", name: drill-5f1c0a9be2d4, sees: "740:740:", attempts: 1}
 method:
   description: The method that was used.
   returned: when O(unseen_by) is not given
@@ -134,8 +134,8 @@ def main() -> None:
     limits = Limits(asked["jobs"], asked["statement_seconds"], asked["seconds"])
     if min(limits) < 1 or limits.jobs > 16:
         module.fail_json(msg="jobs must be 1 to 16, seconds and statement_seconds at least 1")
-    if len(asked["label"].encode()) > 58:  # a number follows, and PostgreSQL keeps 63 bytes
-        module.fail_json(msg="label is longer than 58 bytes")
+    if len(asked["label"].encode()) > 50:  # a random part follows, and PostgreSQL keeps 63 bytes
+        module.fail_json(msg="label is longer than 50 bytes")
     try:
         if asked["unseen_by"]:
             unseen = unseen_commits(asked["port"], asked["account"], asked["unseen_by"], limits)

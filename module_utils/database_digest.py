@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import subprocess
 import threading
 import time
@@ -184,7 +185,8 @@ def take_point(sessions: List[Session], observer: Session, label: str) -> Dict[s
         "select jsonb_build_object('id', pg_export_snapshot(), 'sees', txid_current_snapshot()::text);"
     )
     for attempt in range(1, _ATTEMPTS + 1):
-        name = f"{label}-{attempt}" if label else ""
+        # Recovery stops at the first restore point of a name: an earlier run's must never be taken for this one.
+        name = f"{label}-{secrets.token_hex(6)}" if label else ""
         for session in sessions:
             session.send(begin)
         taken = [session.answer() for session in sessions]
