@@ -87,7 +87,7 @@ class Lost:
     missing: str
     gap: Done
     acknowledged: dict[str, str]
-    killed_with: list[str]
+    interrupted: list[list[str]]  # the marks of the journal after each interruption
     done: Done
 
 
@@ -99,7 +99,7 @@ def lost(
     options: tuple[str, ...],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Lost:
-    """Back up, write, refuse while it lives, cut its power, kill the controller in mid-rebuild, run again."""
+    """Back up, write, refuse while it lives, cut its power; rebuild, and be interrupted again and again."""
     assert run("configure_backup").code == 0
     writer = Writer(lab, tmp_path_factory.mktemp("writer"))
     try:
@@ -121,8 +121,12 @@ def lost(
     root("backup1", f"mv {place} /root/")
     gap = run(*REBUILD)
     root("backup1", f"mv /root/{middle}-* {place}")
-    killed_with = kill_controller_after("planned", root, options)
-    return Lost(refused, untouched, middle, gap, writer.acknowledged(), killed_with, run(*REBUILD))
+    interrupted = [kill_controller_after("planned", root, options)]
+    interrupted.append(kill_controller_after("restored", root, options))
+    builder.cut_power(lab, "standby1")
+    builder.boot(lab, "standby1")
+    interrupted.append(kill_controller_after("promoted", root, options))
+    return Lost(refused, untouched, middle, gap, writer.acknowledged(), interrupted, run(*REBUILD))
 
 
 def archived_segment(root: Root) -> str:

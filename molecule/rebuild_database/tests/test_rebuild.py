@@ -48,12 +48,14 @@ def test_a_segment_that_is_missing_in_the_middle_is_refused_by_its_name(lost: Lo
     assert "rebuild_until_gap" in lost.gap.record.outcome_reason
 
 
-def test_a_killed_controller_leaves_a_journal_that_the_next_run_goes_on_from(lost: Lost) -> None:
-    assert "planned" in lost.killed_with
-    assert "serving" not in lost.killed_with
+def test_every_interruption_leaves_a_journal_that_the_next_run_goes_on_from(lost: Lost) -> None:
+    for mark, marks in zip(("planned", "restored", "promoted"), lost.interrupted, strict=True):
+        assert mark in marks
+        assert "backed_up" not in marks
     assert lost.done.code == 0, lost.done.out + lost.done.err
     skipped = {step.task for step in lost.done.record.steps if step.result == "skipped"}
     assert "plan | Choose and prove backup, timeline and last segment" in skipped
+    assert "promote | Ask the failed server once more, directly before the promotion" in skipped
 
 
 def test_every_commit_acknowledged_before_the_last_archived_wal_is_there(lost: Lost, root: Root) -> None:
