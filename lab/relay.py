@@ -74,7 +74,7 @@ class Relay:
         self.count.connections += 1
         try:
             far_reader, far_writer = await asyncio.open_connection(self.target, self.target_port)
-        except OSError:
+        except (OSError, asyncio.CancelledError):  # or the relay ends while the host does not answer
             reset(writer)
             return
         direction = [""]
@@ -158,9 +158,12 @@ def running(target: str, target_port: int, delay_seconds: float, listen_port: in
 
 
 async def finish() -> None:
-    """Wait until the tasks of this loop have seen the cut."""
+    """Wait until the tasks of this loop have seen the cut; one that waits for a host's answer is not waited for."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    await asyncio.gather(*tasks, return_exceptions=True)
+    held = (await asyncio.wait(tasks, timeout=2))[1] if tasks else set()
+    for task in held:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
 
 
 def main(listen: int, target: str, target_port: int, delay_seconds: float) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from conftest import state_of
-
 from lab.calls import Done
+from lab.hardening import state_of
 
 HOST = "app1"
 ONLY = (

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HOSTS, comes_in, state_of
 
 from lab.calls import Done, call
+from lab.hardening import HOSTS, comes_in, state_of
 from lab.plan import REPOSITORY, Lab
 from maintenance.record import Record
 

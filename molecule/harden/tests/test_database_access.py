@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import state_of
 
 from lab.calls import Done
+from lab.hardening import state_of
 from lab.plan import Lab
 
 HOST = "db1"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import wait_until
 
 from lab import remote
 from lab.calls import Done
+from lab.hardening import wait_until
 from lab.plan import Lab
 
 TRIES, SECONDS = 3, 4

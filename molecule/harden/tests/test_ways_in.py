@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import comes_in, state_of
 
 from lab.calls import Done
+from lab.hardening import comes_in, state_of
 from lab.plan import Lab
 
 HOST = "app1"

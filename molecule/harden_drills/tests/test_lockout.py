@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import comes_in, start_drill, state_of, wait_until
 
 from lab import builder
+from lab.hardening import comes_in, start_drill, state_of, wait_until
 from lab.plan import Lab
 
 SSHD = "/etc/ssh/sshd_config.d/00-drill.conf"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import yaml
-from conftest import comes_in, start_drill, state_of, wait_until
 
 from lab import builder, remote
 from lab.calls import Done, call
+from lab.hardening import comes_in, start_drill, state_of, wait_until
 from lab.plan import REPOSITORY, Lab
 from lab.plan import inventory as describe_hosts
 from lab.site import folder as site_folder

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import comes_in, state_of, wait_until
 
 from lab import relay, remote
 from lab.calls import environment
+from lab.hardening import comes_in, state_of, wait_until
 from lab.plan import REPOSITORY, Lab, inventory
 
 HOST, DATABASE = "backup1", "db1"
@@ -174,7 +174,7 @@ def start(line: Line, step: Step, name: str) -> subprocess.Popen[str]:
         "harden_sessions": {"database": "dialysis", "query": asked},
         "harden_database_host": DATABASE,
     }
-    play = REPOSITORY / "molecule" / "harden" / "drills" / "link.yml"
+    play = REPOSITORY / "molecule" / "harden_drills" / "drills" / "link.yml"
     return subprocess.Popen(
         ["ansible-playbook", "-i", str(line.hosts), "--extra-vars", json.dumps(given), str(play)],
         stdout=subprocess.PIPE,
@@ -276,7 +276,7 @@ def test_a_line_that_does_not_come_back_is_no_reason_to_say_more_than_is_known(
     release(gate)
     wait_until("the proof", IN_TIME, (gate / "reached").exists)
     for one in line.relays:
-        one.target_port = 1  # nobody listens there
+        one.target, one.target_port = "127.0.0.1", 1  # nobody listens there
     line.cut()
     out, _ = drill.communicate(timeout=IN_TIME + 60)
     assert drill.returncode != 0

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import comes_in, start_drill, state_of, wait_until
 from repository import install, offer, withdraw
 
 from lab import builder
+from lab.hardening import comes_in, start_drill, state_of, wait_until
 from lab.plan import Lab
 
 HOST = "app1"

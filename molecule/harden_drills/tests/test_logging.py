@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import state_of, wait_until
 
 from lab.calls import Done
+from lab.hardening import state_of, wait_until
 from maintenance.record import Record
 
 HOST = "app1"
