@@ -1,21 +1,15 @@
-"""Of the scenarios of hardening: the hosts, the runbook as an engineer calls it, drills that go wrong on purpose."""
+"""Of the scenarios of hardening: what an undo must bring back, and drills that go wrong on purpose."""
 
 from __future__ import annotations
 
-import json
 import secrets
 import subprocess
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from lab import remote
-from lab.calls import Done, call, environment
 from lab.plan import REPOSITORY, Lab
-from lab.site import folder as site_folder
+from lab.scenario import start_playbook
 
 HOSTS = ["db1", "backup1", "app1", "gate1"]
 # What a restore point covers and an assessor would compare, read on the host.
@@ -43,38 +37,6 @@ stat -c '%n %a %U %G' /var/log/auth.log /var/log/syslog
 SETTINGS = "select name, setting from pg_settings where source not in ('session', 'client') order by 1"
 
 
-@pytest.fixture(scope="session")
-def lab() -> Lab:
-    return Lab.from_environment()
-
-
-@pytest.fixture(scope="session")
-def site(lab: Lab) -> str:
-    return site_folder(lab).name
-
-
-@pytest.fixture(scope="session")
-def root(lab: Lab) -> Callable[[str, str], str]:
-    """A bash script as root on a host; fails the test if it fails."""
-    return lambda host, script: remote.as_root(lab, host, script)
-
-
-@pytest.fixture(scope="session")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("site") / "ledger"
-
-
-@pytest.fixture(scope="session")
-def run(site: str, ledger: Path) -> Callable[..., Done]:
-    """A runbook of the site, into one ledger."""
-
-    def one(runbook: str, *arguments: object) -> Done:
-        options = ("--site", site, "--ledger", ledger, "--json", "--lang", "en", "--quiet")
-        return call("run", runbook, *options, *arguments)
-
-    return one
-
-
 def state_of(root: Callable[[str, str], str], host: str) -> list[str]:
     """Everything that an undo must bring back."""
     lines = root(host, STATE).splitlines()
@@ -96,34 +58,8 @@ def start_drill(
         "drill_resources": resources,
         **more,
     }
-    return subprocess.Popen(
-        [
-            "ansible-playbook",
-            "--inventory",
-            str(REPOSITORY / "inventories" / site),
-            "--extra-vars",
-            json.dumps(given),
-            str(REPOSITORY / "molecule" / "harden_drills" / "drills" / f"{playbook}.yml"),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=REPOSITORY,
-        env={
-            **environment(),
-            "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
-            "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.minimal",
-        },
-    )
-
-
-def wait_until(what: str, seconds: float, true: Callable[[], bool]) -> None:
-    """Wait for a fact; fail with its name when it does not come."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            pytest.fail(f"{what}: not within {seconds:g} s")
-        time.sleep(0.2)
+    play = REPOSITORY / "molecule" / "harden_drills" / "drills" / f"{playbook}.yml"
+    return start_playbook(play, REPOSITORY / "inventories" / site, given)
 
 
 def comes_in(lab: Lab, host: str) -> bool:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import remote
-from lab.calls import Done, call, environment
-from lab.plan import REPOSITORY, Lab
-from lab.site import folder as site_folder
+from lab.calls import Done
+from lab.plan import REPOSITORY
+from lab.scenario import Root, lab, ledger, options, root, run, site, start_playbook
 from maintenance.record import Finding
 
-Root = Callable[[str, str], str]
+__all__ = ["lab", "ledger", "options", "root", "run", "site"]
+
 REASON = ("--reason", "the database has no backup")
 REPOSITORY_PATH = "/var/lib/pgbackrest"
 # One backup, made a minute ago, is all that a healthy site can have on its first day.
@@ -26,38 +23,6 @@ YOUNG = ("--set", 'backup_check_site_limits={"full_backups": 1, "window_days": 0
 ZERO = ("--set", "backup_rpo=zero", "--set", "database_backup_receiver_grace=2")
 PGBACKREST = "cd /; runuser -u pgbackrest -- pgbackrest --stanza=dialysis"
 PSQL = "cd /; runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1"
-
-
-@pytest.fixture(scope="session")
-def lab() -> Lab:
-    return Lab.from_environment()
-
-
-@pytest.fixture(scope="session")
-def site(lab: Lab) -> str:
-    return site_folder(lab).name
-
-
-@pytest.fixture(scope="session")
-def root(lab: Lab) -> Root:
-    """A bash script as root on a host; fails the test if it fails."""
-    return lambda host, script: remote.as_root(lab, host, script)
-
-
-@pytest.fixture(scope="session")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("site") / "ledger"
-
-
-@pytest.fixture(scope="session")
-def run(site: str, ledger: Path) -> Callable[..., Done]:
-    """A runbook of the site, into one ledger."""
-
-    def one(runbook: str, *arguments: object) -> Done:
-        options = ("--site", site, "--ledger", ledger, "--json", "--lang", "en", "--quiet")
-        return call("run", runbook, *options, *arguments)
-
-    return one
 
 
 @dataclass
@@ -102,32 +67,6 @@ def findings(done: Done) -> dict[str, Finding]:
 
 def start_job(site: str, name: str, argv: list[str], **more: Any) -> subprocess.Popen[str]:
     """A detached job by a playbook of its own, begun; its process is a leader of its own group."""
+    play = REPOSITORY / "molecule" / "backup" / "drills" / "job.yml"
     given = {"drill_name": name, "drill_argv": argv, **more}
-    command = ["ansible-playbook", "--inventory", str(REPOSITORY / "inventories" / site)]
-    command += [
-        "--extra-vars",
-        json.dumps(given),
-        str(REPOSITORY / "molecule" / "backup" / "drills" / "job.yml"),
-    ]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=REPOSITORY,
-        start_new_session=True,
-        env={
-            **environment(),
-            "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
-            "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.minimal",
-        },
-    )
-
-
-def wait_until(what: str, seconds: float, true: Callable[[], bool]) -> None:
-    """Wait for a fact; fail with its name when it does not come."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            pytest.fail(f"{what}: not within {seconds:g} s")
-        time.sleep(0.2)
+    return start_playbook(play, REPOSITORY / "inventories" / site, given, start_new_session=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import PSQL, YOUNG, First, Root, findings, wait_until
+from conftest import PSQL, YOUNG, First, Root, findings
 
 from lab.calls import Done
+from lab.scenario import wait_until
 
 COMMIT = f"{PSQL} -c \"select pg_logical_emit_message(true, 'test', 'x')\" postgres"
 DEMANDED = f"{PSQL} -c 'show synchronous_standby_names' postgres"

@@ -6,10 +6,11 @@ import os
 import signal
 
 import pytest
-from conftest import PGBACKREST, First, Root, start_job, wait_until
+from conftest import PGBACKREST, First, Root, start_job
 
 from lab import builder
 from lab.plan import Lab
+from lab.scenario import wait_until
 
 FULL = ["pgbackrest", "--stanza=dialysis", "--type=full", "--log-level-console=detail", "backup"]
 NAMES = "import json, sys; print(*[one['label'] for one in json.load(sys.stdin)[0]['backup']])"

@@ -9,8 +9,8 @@ from typing import Any
 from ansible.module_utils.database_digest import compare
 
 from lab import remote
-from lab.calls import environment
 from lab.plan import REPOSITORY, Lab
+from lab.scenario import engine
 
 COPY = "/var/tmp/digest-copy"
 BINARIES = "$(ls -d /usr/lib/postgresql/*/bin | tail -1)"
@@ -43,11 +43,7 @@ def digest(site: str, **options: Any) -> dict[str, Any]:
     given = " ".join(f"{key}={value}" for key, value in options.items())
     inventory = str(REPOSITORY / "inventories" / site)
     command = ["ansible", "db1", "-i", inventory, "-b", "-m", "database_digest", "-a", given]
-    more = {
-        "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
-        "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.minimal",
-    }
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**environment(), **more})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=engine())
     assert done.returncode == 0, done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout.partition("=>")[2])
     return answer

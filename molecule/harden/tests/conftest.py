@@ -1,5 +1,5 @@
 """The fixtures of the scenarios of hardening."""
 
-from lab.hardening import lab, ledger, root, run, site
+from lab.scenario import lab, ledger, options, root, run, site
 
-__all__ = ["lab", "ledger", "root", "run", "site"]
+__all__ = ["lab", "ledger", "options", "root", "run", "site"]

@@ -8,8 +8,8 @@ import pytest
 
 from lab import remote
 from lab.calls import Done
-from lab.hardening import wait_until
 from lab.plan import Lab
+from lab.scenario import wait_until
 
 TRIES, SECONDS = 3, 4
 ONLY = ("--limit", "gate1", "--reason", "passwords", "--set", "harden_sessions=none")

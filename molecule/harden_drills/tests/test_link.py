@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import shlex
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,9 +20,9 @@ from typing import Any
 import pytest
 
 from lab import relay, remote
-from lab.calls import environment
-from lab.hardening import comes_in, state_of, wait_until
+from lab.hardening import comes_in, state_of
 from lab.plan import REPOSITORY, Lab, inventory
+from lab.scenario import engine, kill_tree, start_playbook, wait_until
 
 HOST, DATABASE = "backup1", "db1"
 GATE = "/var/tmp/drill-gate"
@@ -175,30 +174,7 @@ def start(line: Line, step: Step, name: str) -> subprocess.Popen[str]:
         "harden_database_host": DATABASE,
     }
     play = REPOSITORY / "molecule" / "harden_drills" / "drills" / "link.yml"
-    return subprocess.Popen(
-        ["ansible-playbook", "-i", str(line.hosts), "--extra-vars", json.dumps(given), str(play)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=REPOSITORY,
-        env={**environment(), "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
-    )
-
-
-def kill_all(pid: int) -> None:
-    """A process and all that it has started, at once: workers of Ansible have sessions of their own."""
-    children: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            children.setdefault(int(path.read_text().rpartition(")")[2].split()[1]), []).append(
-                int(path.parent.name)
-            )
-    family = [pid]
-    for member in family:
-        family += children.get(member, [])
-    for member in family:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(member, signal.SIGKILL)
+    return start_playbook(play, line.hosts, given)
 
 
 def state(lab: Lab, name: str) -> str:
@@ -219,7 +195,7 @@ def module(line: Line, **arguments: Any) -> str:
         text=True,
         check=False,
         cwd=REPOSITORY,
-        env={**environment(), "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
+        env=engine(),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -241,7 +217,7 @@ def test_whatever_breaks_and_when_nobody_is_shut_out(
         if harm == "the line is cut":
             line.cut()
         else:
-            kill_all(drill.pid)
+            kill_tree(drill.pid)
     if where == "proof":
         wait_until(
             "the way back", IN_TIME, lambda: state(lab, name) == "reverted"

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from lab import builder
-from lab.hardening import comes_in, start_drill, state_of, wait_until
+from lab.hardening import comes_in, start_drill, state_of
 from lab.plan import Lab
+from lab.scenario import wait_until
 
 SSHD = "/etc/ssh/sshd_config.d/00-drill.conf"
 RELOAD = [["systemctl", "reload", "ssh.service"]]

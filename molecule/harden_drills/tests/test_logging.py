@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from lab.calls import Done
-from lab.hardening import state_of, wait_until
+from lab.hardening import state_of
+from lab.scenario import wait_until
 from maintenance.record import Record
 
 HOST = "app1"

@@ -9,9 +9,10 @@ import yaml
 
 from lab import builder, remote
 from lab.calls import Done, call
-from lab.hardening import comes_in, start_drill, state_of, wait_until
+from lab.hardening import comes_in, start_drill, state_of
 from lab.plan import REPOSITORY, Lab
 from lab.plan import inventory as describe_hosts
+from lab.scenario import wait_until
 from lab.site import folder as site_folder
 
 REFUSES_ALL = [

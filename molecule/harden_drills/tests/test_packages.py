@@ -11,8 +11,9 @@ import pytest
 from repository import install, offer, withdraw
 
 from lab import builder
-from lab.hardening import comes_in, start_drill, state_of, wait_until
+from lab.hardening import comes_in, start_drill, state_of
 from lab.plan import Lab
+from lab.scenario import wait_until
 
 HOST = "app1"
 PACKAGES = """

@@ -13,11 +13,12 @@ import pytest
 from testinfra.host import Host
 from testinfra.utils.ansible_runner import AnsibleRunner
 
-from lab import remote
 from lab.calls import Done, call
-from lab.plan import REPOSITORY, Lab
-from lab.site import folder as site_folder
+from lab.plan import REPOSITORY
+from lab.scenario import lab, ledger, root, site
 from maintenance.record import Finding, Record
+
+__all__ = ["lab", "ledger", "root", "site"]
 
 HOSTS = ["db1", "backup1", "app1", "gate1"]
 
@@ -47,32 +48,10 @@ def inspect(site: str, ledger: Path, *arguments: object) -> Done:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Lab:
-    return Lab.from_environment()
-
-
-@pytest.fixture(scope="session")
-def site(lab: Lab) -> str:
-    return site_folder(lab).name
-
-
-@pytest.fixture(scope="session")
 def machines(site: str) -> dict[str, Host]:
     """testinfra's view of each host, as root."""
     runner = AnsibleRunner(str(REPOSITORY / "inventories" / site))
     return {name: runner.get_host(name) for name in HOSTS}
-
-
-@pytest.fixture(scope="session")
-def root(lab: Lab) -> Callable[[str, str], str]:
-    """A bash script as root on a host; fails the test if it fails."""
-    return lambda host, script: remote.as_root(lab, host, script)
-
-
-@pytest.fixture(scope="session")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The ledger of the site's inspections, one after the other."""
-    return tmp_path_factory.mktemp("site") / "ledger"
 
 
 @contextlib.contextmanager

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from lab import builder, remote
+from lab import builder
 from lab.calls import Done, call, environment
 from lab.plan import REPOSITORY, Lab
-from lab.site import folder as site_folder
+from lab.scenario import Root, kill_tree, lab, ledger, options, root, site, wait_until
 
-Root = Callable[[str, str], str]
+__all__ = ["lab", "ledger", "options", "root", "site"]
+
 PSQL = "cd /; runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1"
 PGBACKREST = "cd /; runuser -u pgbackrest -- pgbackrest --stanza=dialysis"
 REBUILD = ("rebuild_database", "--set", "failed=db1", "--set", "standby=standby1")
@@ -27,30 +26,8 @@ JOURNAL = "/var/lib/maintenance/rebuild/journal.json"
 
 
 @pytest.fixture(scope="session")
-def lab() -> Lab:
-    return Lab.from_environment()
-
-
-@pytest.fixture(scope="session")
-def site(lab: Lab) -> str:
-    return site_folder(lab).name
-
-
-@pytest.fixture(scope="session")
-def root(lab: Lab) -> Root:
-    """A bash script as root on a host; fails the test if it fails."""
-    return lambda host, script: remote.as_root(lab, host, script)
-
-
-@pytest.fixture(scope="session")
-def options(site: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    ledger = tmp_path_factory.mktemp("site") / "ledger"
-    return ("--site", site, "--ledger", str(ledger), "--json", "--lang", "en", "--quiet")
-
-
-@pytest.fixture(scope="session")
 def run(options: tuple[str, ...]) -> Callable[..., Done]:
-    """A runbook of the site, into one ledger."""
+    """A runbook of the site, with the reason that an engineer gives."""
     return lambda runbook, *more: call("run", runbook, *options, "--reason", "db1 lost its power", *more)
 
 
@@ -155,33 +132,6 @@ def kill_controller_after(mark: str, root: Root, options: tuple[str, ...]) -> li
     try:
         wait_until(mark, 300, lambda: mark in marks() or process.poll() is not None)
     finally:
-        for one in [*descendants(process.pid), process.pid]:
-            kill(one)
+        kill_tree(process.pid)
         process.wait()
     return marks()
-
-
-def descendants(pid: int) -> list[int]:
-    """Every process that this one has started, directly or not."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return []
-    return [one for child in children for one in (*descendants(int(child)), int(child))]
-
-
-def kill(pid: int) -> None:
-    """As if its power had gone."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def wait_until(what: str, seconds: float, true: Callable[[], bool]) -> None:
-    """Wait for a fact; fail with its name when it does not come."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            pytest.fail(f"{what}: not within {seconds:g} s")
-        time.sleep(0.2)
