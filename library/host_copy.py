@@ -57,10 +57,13 @@ left:
   sample: [timer hospital-export.timer is not enabled]
 """
 
+import grp
 import os
-import shutil
+import pwd
+import stat
 
 from ansible.module_utils import host_copy as copies
+from ansible.module_utils import restore_tree as tree
 from ansible.module_utils.basic import AnsibleModule
 
 
@@ -83,27 +86,27 @@ def main() -> None:
 
 
 def place(path: str, wanted: copies.Kept) -> None:
-    """Write one file, whole or not at all, with its owner and mode."""
-    made = []
-    folder = os.path.dirname(path)
-    while not os.path.isdir(folder):
-        made.append(folder)
-        folder = os.path.dirname(folder)
-    for folder in reversed(made):
-        os.mkdir(folder, 0o755)
-        if folder.startswith("/etc/postgresql/"):
-            shutil.chown(folder, copies.ACCOUNT, copies.ACCOUNT)
+    """Write one file, whole or not at all, with its owner and mode; what was there is kept once beside it."""
+    make_folders(os.path.dirname(path))
     before = f"{path}.before-rebuild"
-    if os.path.exists(path) and not os.path.exists(before):
-        shutil.copy2(path, before)
-    new = f"{path}.maintenance-new"
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-        file.write(wanted.contents or b"")
-        file.flush()
-        os.fsync(file.fileno())
-    shutil.chown(new, wanted.owner, wanted.group)
-    os.chmod(new, wanted.mode)
-    os.replace(new, path)
+    if os.path.lexists(path) and not os.path.lexists(before):
+        with tree.opened(path) as descriptor, open(os.dup(descriptor), "rb") as file:
+            status = os.fstat(descriptor)
+            tree.write_file(before, file.read(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+    owner, group = pwd.getpwnam(wanted.owner).pw_uid, grp.getgrnam(wanted.group).gr_gid
+    tree.write_file(path, wanted.contents or b"", wanted.mode, owner, group)
+
+
+def make_folders(folder: str) -> None:
+    """The folders that are missing; those of PostgreSQL belong to its account."""
+    if os.path.isdir(folder):
+        return
+    make_folders(os.path.dirname(folder))
+    account = pwd.getpwnam(copies.ACCOUNT)
+    with tree.parent(folder) as (above, name):
+        os.mkdir(name, 0o755, dir_fd=above)
+        if folder.startswith("/etc/postgresql/"):
+            os.chown(name, account.pw_uid, account.pw_gid, dir_fd=above, follow_symlinks=False)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.database_query import command
 from ansible.module_utils.resource import run, said
 
 _TIME = r"([01]?\d|2[0-4]):([0-5]\d)"
@@ -197,8 +198,7 @@ def backup_age(port: str) -> Tuple[Optional[float], str]:
 
 def _psql(port: str, database: str, *queries: str) -> "subprocess.CompletedProcess[str]":
     """What a database answers, a line or more for each query."""
-    command = [*AS_POSTGRES, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-p", port, "-d", database]
-    return run([*command, *(part for query in queries for part in ("-c", query))])
+    return run([*command(int(port), database), *(part for query in queries for part in ("-c", query))])
 
 
 if __name__ == "__main__":

@@ -80,11 +80,12 @@ import os
 import pwd
 import re
 import secrets
-from typing import Any, Dict
+import stat
+from typing import Any, Dict, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.database_query import DatabaseError, literal, psql
-from ansible.module_utils.detached_runner import write_whole
+from ansible.module_utils.restore_tree import write_file
 
 ITERATIONS = 4096
 MARK = "# Kept by the maintenance runbook configure_backup"
@@ -125,9 +126,9 @@ def receiver(asked: Dict[str, Any], planned: bool) -> Dict[str, Any]:
     found = [line[len(start) :] for line in lines if line.startswith(start)]
     password = found[0] if found else secrets.token_urlsafe(32)
     if not found and not planned:
-        write_whole(path, "\n".join([*lines, start + password, ""]))
         account = pwd.getpwnam(asked["owner"])
-        os.chown(path, account.pw_uid, account.pw_gid)
+        text = "\n".join([*lines, start + password, ""])
+        write_file(path, text.encode(), 0o600, account.pw_uid, account.pw_gid)
     return {"changed": not found, "verifier": scram(password)}
 
 
@@ -164,18 +165,20 @@ def database(module: AnsibleModule) -> Dict[str, Any]:
     if wanted != lines:
         changed = True
         if not module.check_mode:
-            status = os.stat(path)
-            write_whole(path, "\n".join([*wanted, ""]))
-            os.chmod(path, status.st_mode)
-            os.chown(path, status.st_uid, status.st_gid)
+            rewrite(path, wanted)
             faults = psql(port, ["select error from pg_hba_file_rules where error is not null"]).strip()
             if faults:
-                write_whole(path, "\n".join([*lines, ""]))
-                os.chmod(path, status.st_mode)
-                os.chown(path, status.st_uid, status.st_gid)
+                rewrite(path, lines)
                 raise DatabaseError(f"{path} would be refused: {faults}")
             psql(port, ["select pg_reload_conf()"])
     return {"changed": changed}
+
+
+def rewrite(path: str, lines: Sequence[str]) -> None:
+    """Other lines for a file, whole, with the rights that it has: the server may read it at any moment."""
+    status = os.stat(path)
+    text = "\n".join([*lines, ""])
+    write_file(path, text.encode(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
 
 if __name__ == "__main__":

@@ -250,9 +250,10 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
     point = Point(name)
     meta = point.meta
     answer: Dict[str, Any] = {"changed": False, "restore_point": "", "undone": name}
-    changed = differences(point.read("before.json"), point.capture())
+    before, files = point.read("before.json"), point.capture()
+    changed = differences(before, files)
     changed += [f"package {name}" for state in programs_state(point) for name in state["changed"]]
-    digests = state_digest(point)
+    digests = state_digest(point, files)
     if digests["before"] != digests["now"]:
         answer["changed"] = True
         made = in_force(meta["plan"])
@@ -285,11 +286,12 @@ def do_undo(module: AnsibleModule) -> Dict[str, Any]:
             raise RestoreError(f"nothing was undone: {error}") from error
         point.note(undone=own)
         answer["restore_point"] = own
-        digests = state_digest(point)
+        files = point.capture()
+        digests = state_digest(point, files)
     answer["next_start"] = list(meta["plan"].get("next_start", []))
     for sentence in answer["next_start"]:
         module.warn(f"restart the host: {sentence}")
-    left = [*differences(point.read("before.json"), point.capture()), *in_force(meta["plan"])]
+    left = [*differences(before, files), *in_force(meta["plan"])]
     answer["left"] = left[:50]
     answer.update(
         digest_before=digests["before"],

@@ -19,9 +19,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from ansible.module_utils.database_query import DatabaseError, literal
+from ansible.module_utils.database_query import CODES_ONLY, ENVIRONMENT, DatabaseError, command, literal
 
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PGCLIENTENCODING": "UTF8"}
 _ATTEMPTS = 300
 _UNSEEN_LIMIT = 100000
 _SNAPSHOT = re.compile(r"(\d+):(\d+):((?:\d+(?:,\d+)*)?)\Z")
@@ -75,15 +74,14 @@ class Session:
     """One psql whose transaction stays open; answers are JSON, one a line."""
 
     def __init__(self, port: int, database: str, account: str, limits: Limits) -> None:
-        options = ["-XqAt", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=sqlstate", "-p", str(port)]
         self.process = subprocess.Popen(
-            ["runuser", "-u", account, "--", "psql", *options],
+            [*command(port, account=account), *CODES_ONLY],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             universal_newlines=True,
             # As an argument a database's name could be a connection string.
-            env={**_ENVIRONMENT, "PGDATABASE": database, "PGCONNECT_TIMEOUT": "10"},
+            env={**ENVIRONMENT, "PGDATABASE": database, "PGCONNECT_TIMEOUT": "10"},
             cwd="/",
         )
         self.timer = threading.Timer(limits.seconds, self.process.kill)

@@ -209,13 +209,10 @@ def read_wal(reading: Reading) -> Dict[str, Any]:
         size = min(sizes, default=size)
         own = str(reading.info["db"][-1]["system-id"])
         for (segment, _path, _time), (fault, header) in zip(every, answers):  # noqa: B905  (Python 3.8)
-            if fault:
-                damaged.append(f"{segment.name}: {fault}")
-            elif header and header.system_id != own:
+            if not fault and header and header.system_id != own:
                 foreign.append(f"{segment.name}: of the system {header.system_id}")
-            elif header and header.position // size != wal.parse_name(segment.name, size).number:
-                # Not so its timeline: the segment that begins a new one keeps the old one in its first page.
-                damaged.append(f"{segment.name}: it holds another segment")
+            elif wrong := fault or misplaced(segment.name, header, size):
+                damaged.append(f"{segment.name}: {wrong}")
     have: Dict[int, Set[int]] = {}
     for name in archive.segments:
         one = wal.parse_name(name, size)
@@ -262,6 +259,15 @@ def look_at(reading: Reading, one: Tuple[files.Archived, str, float]) -> Tuple[s
         return "missing", None
     except (OSError, RepositoryError) as error:
         return str(error)[:200], None
+
+
+def misplaced(name: str, header: Optional[files.Header], size: int) -> str:
+    """Whether a segment holds what another name stands for; '' where it does not.
+
+    Not so its timeline: the segment that begins a new one keeps the old one in its first page.
+    """
+    own = header is None or header.position // size == wal.parse_name(name, size).number
+    return "" if own else "it holds another segment"
 
 
 def read_database(reading: Reading) -> Dict[str, Any]:

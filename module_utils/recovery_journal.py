@@ -11,6 +11,8 @@ import os
 import time
 from typing import Any, Dict, List, Mapping, Optional
 
+from ansible.module_utils.restore_tree import write_file
+
 FOLDER = "/var/lib/maintenance/rebuild"
 SCHEMA = "recovery-journal/1"
 # The phases in their order, with what they are called in a record.
@@ -52,12 +54,8 @@ def read(folder: str = FOLDER) -> Optional[Dict[str, Any]]:
 def write(journal: Mapping[str, Any], folder: str = FOLDER) -> None:
     """Keep it, whole or not at all."""
     os.makedirs(folder, 0o700, exist_ok=True)
-    new = path_of(folder) + ".new"
-    with open(new, "w", encoding="utf-8") as file:
-        json.dump(journal, file, indent=2, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path_of(folder))
+    text = json.dumps(journal, indent=2, sort_keys=True)
+    write_file(path_of(folder), text.encode(), 0o600, os.geteuid(), os.getegid())
 
 
 def begun(

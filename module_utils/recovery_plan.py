@@ -17,6 +17,7 @@ from ansible.module_utils.pgbackrest_repository import (
     Reading,
     described,
     look_at,
+    misplaced,
     read_archive,
     read_backups,
     read_files,
@@ -245,8 +246,11 @@ def damaged_wal(
     for segment, (fault, header) in zip(needed, answers):  # noqa: B905  (Python 3.8)
         if not fault and header and header.system_id != own:
             fault = f"it is of the system {header.system_id}"
-        if not fault and header and header.position // header.segment_bytes != segment.number:
-            fault = "it holds another segment"
+        if not fault and header and header.segment_bytes != wal.SEGMENT_BYTES:
+            raise PlanError(
+                f"wal_segment_size is {header.segment_bytes}, and this knows only that of 16 MB: restore by hand"
+            )
+        fault = fault or misplaced(wal.name_of(segment), header, wal.SEGMENT_BYTES)
         if fault:
             worse = True
             have[segment.timeline].discard(segment.number)

@@ -8,6 +8,7 @@ import shlex
 import socket
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
+from ansible.module_utils.database_query import command
 from ansible.module_utils.resource import Difference, NotPossibleError, must, read_text, run
 from ansible.module_utils.restore_engine import RestoreError
 
@@ -153,18 +154,4 @@ def reload_command(folder: str) -> Tuple[str, ...]:
 
 def psql(port: str, database: str = "postgres") -> List[str]:
     """psql as the server's own account; a statement follows."""
-    return [
-        "runuser",
-        "-u",
-        "postgres",
-        "--",
-        "psql",
-        "-XqAt",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-p",
-        port,
-        "-d",
-        database,
-        "-c",
-    ]
+    return [*command(int(port), database), "-c"]

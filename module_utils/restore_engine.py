@@ -529,11 +529,14 @@ def _told(act: Callable[[Any], object], given: Any) -> List[str]:
     return []
 
 
-def state_digest(point: Point) -> Dict[str, str]:
-    """Digests of what a restore point covers: as it was before, and as it is now."""
+def state_digest(point: Point, files: Optional[Manifest] = None) -> Dict[str, str]:
+    """Digests of what a restore point covers: as it was before, and as it is now.
+
+    files: what `capture` has just found, for whoever needs it as well: it reads all of /etc.
+    """
     plan = point.meta["plan"]
     before = {"files": digest(point.read("before.json")), "running": _digest(point.read("running.json"))}
-    now = {"files": digest(point.capture()), "running": _digest(running(plan))}
+    now = {"files": digest(files or point.capture()), "running": _digest(running(plan))}
     for number, state in enumerate(programs_state(point)):
         before[f"program {number}"], now[f"program {number}"] = state["before"], state["now"]
     return {"before": _digest({**before, "made": []}), "now": _digest({**now, "made": in_force(plan)})}
