@@ -58,9 +58,9 @@ def psql(port: int, statements: Sequence[str], database: str = "postgres", accou
     return done.stdout
 
 
-def one_object(port: int, query: str, account: str = "postgres") -> Any:
+def one_object(port: int, query: str, account: str = "postgres", database: str = "postgres") -> Any:
     """The JSON of a query with one value."""
-    text = psql(port, [query], account=account)
+    text = psql(port, [query], database, account)
     try:
         return json.loads(text)
     except ValueError:
