@@ -34,6 +34,21 @@ options:
     description: Whether a recovery that ends before a missing segment is good enough.
     type: bool
     default: false
+  target_time:
+    description:
+      - An instant with its zone that the recovery is to come to, as C(2026-11-23 02:10:00+08:00). The backup is then the
+        newest that had ended before it, and segments are needed up to the first commit behind it.
+      - Empty for the end of the archive.
+    type: str
+    default: ""
+  awaits:
+    description: A segment that must have arrived; it is waited for O(awaits_seconds).
+    type: str
+    default: ""
+  awaits_seconds:
+    description: How long.
+    type: int
+    default: 120
 attributes:
   check_mode:
     description: It changes nothing anyway.
@@ -65,12 +80,26 @@ plan:
     target_lsn: 0/9FFFF50
     commits: [{transaction: 812, lsn: 0/9FFFE00, at: "2026-11-23T02:00:00.123456Z"}]
     bytes: 36285297
+files:
+  description: The files of the archive that a recovery reads, with O(target_time) up to the first commit behind it.
+  returned: success
+  type: list
+  elements: str
+  sample: ["000000010000000000000004"]
+target_seconds:
+  description: O(target_time) in seconds since 1970.
+  returned: when it was given
+  type: float
+  sample: 1795400000.0
 """
+
+import time
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pgbackrest_files import RepositoryError
 from ansible.module_utils.pgbackrest_repository import Options, Reading
-from ansible.module_utils.recovery_plan import PlanError, plan
+from ansible.module_utils.recovery_plan import PlanError, await_segment, listed, plan, seconds_of
 from ansible.module_utils.wal_chain import WalError
 
 
@@ -83,16 +112,27 @@ def main() -> None:
             "processes": {"type": "int", "default": 2},
             "timeline": {"type": "int", "default": 0},
             "until_gap": {"type": "bool", "default": False},
+            "target_time": {"type": "str", "default": ""},
+            "awaits": {"type": "str", "default": ""},
+            "awaits_seconds": {"type": "int", "default": 120},
         },
         supports_check_mode=True,
     )
     asked = module.params
     options = Options(stanza=asked["stanza"], account=asked["account"], processes=asked["processes"])
+    answer: Dict[str, Any] = {"changed": False}
     try:
-        found = plan(Reading(options), asked["timeline"], until_gap=asked["until_gap"])
+        target = seconds_of(asked["target_time"], time.time()) if asked["target_time"] else None
+        reading = Reading(options)
+        if asked["awaits"]:
+            await_segment(reading, asked["awaits"], asked["awaits_seconds"])
+        answer["plan"] = plan(reading, asked["timeline"], until_gap=asked["until_gap"], target=target)
+        answer["files"] = listed(reading, answer["plan"])
     except (PlanError, RepositoryError, WalError, OSError) as error:
         module.fail_json(msg=f"nothing can be restored as it stands: {error}")
-    module.exit_json(changed=False, plan=found)
+    if target is not None:
+        answer["target_seconds"] = target
+    module.exit_json(**answer)
 
 
 if __name__ == "__main__":

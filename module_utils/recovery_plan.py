@@ -6,12 +6,16 @@ Where more than one answer is possible the plan is refused, and says what there 
 
 from __future__ import annotations
 
+import datetime
+import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible.module_utils import wal_chain as wal
 from ansible.module_utils import wal_records
 from ansible.module_utils.pgbackrest_files import Manifest, expand
+from ansible.module_utils.pgbackrest_reading import instant
 from ansible.module_utils.pgbackrest_repository import (
     Archive,
     Reading,
@@ -26,6 +30,8 @@ from ansible.module_utils.pgbackrest_repository import (
 
 # How many segments without a commit are looked through, as those that a quiet night closes every minute.
 _BACK = 64
+# How far the clocks of database and backup host may differ, in seconds.
+_CLOCKS = 3600
 
 
 class PlanError(Exception):
@@ -119,8 +125,14 @@ def numbers(values: Iterable[int]) -> str:
     return ", ".join(map(str, sorted(values))) or "none"
 
 
-def plan(reading: Reading, wanted_timeline: int, *, until_gap: bool) -> Dict[str, Any]:
-    """Read, prove what will be used, and choose; what turns out to be damaged is not chosen again."""
+def plan(
+    reading: Reading, wanted_timeline: int, *, until_gap: bool, target: Optional[float] = None
+) -> Dict[str, Any]:
+    """Read, prove what will be used, and choose; what turns out to be damaged is not chosen again.
+
+    With a target, in seconds since 1970, only a backup that had ended by then can be meant, and segments are needed up to
+    the first commit behind it: without one a recovery cannot tell that it has come so far.
+    """
     repository = read_repository(reading)
     read_backups(reading)
     archive = read_archive(reading)
@@ -134,8 +146,19 @@ def plan(reading: Reading, wanted_timeline: int, *, until_gap: bool) -> Dict[str
         for label, told in reading.manifests.items()
         if told.system_id == repository["system_id"] and not any(file.page_errors for file in told.files)
     }
+    if target is not None and usable:
+        first = min(told.stopped for told in usable.values())
+        if first > target:
+            raise PlanError(
+                f"the first backup that can be used ended at {instant(first)}, and the target is before it"
+            )
+        usable = {label: told for label, told in usable.items() if told.stopped <= target}
     faults = [f"{label}: {why}" for label, why in reading.broken.items()]
-    faults += [f"{label}: it holds damaged pages" for label in reading.manifests if label not in usable]
+    faults += [
+        f"{label}: it holds damaged pages"
+        for label, told in reading.manifests.items()
+        if any(file.page_errors for file in told.files)
+    ]
     have = segments(archive, faults)
     timeline = timeline_of(usable, {*have, *archive.histories}, archive.histories, wanted_timeline)
     proven: Set[Tuple[int, int]] = set()
@@ -152,7 +175,10 @@ def plan(reading: Reading, wanted_timeline: int, *, until_gap: bool) -> Dict[str
         if not damaged_wal(reading, archive, have, choice, proven, faults):
             break
     told = usable[choice.label]
-    target, commits = end_of_archive(reading, archive, choice)
+    names = [wal.name_of(one) for one in replayed(have, archive, choice)]
+    if target is not None:
+        names = names[: place_of(reading, archive, names, target) + 1]
+    end, commits = end_of_archive(reading, archive, choice)
     return {
         "system_id": repository["system_id"],
         "database_version": repository["database_version"],
@@ -162,15 +188,77 @@ def plan(reading: Reading, wanted_timeline: int, *, until_gap: bool) -> Dict[str
         "timeline": timeline,
         "first_segment": wal.name_of(choice.first),
         "last_segment": wal.name_of(choice.last),
+        "needed_segment": names[-1],
         "last_archived": archive.segments[wal.name_of(choice.last)][0][2],
         "segments": choice.last.number - choice.first.number + 1,
-        "target_lsn": target,
+        "needed_segments": len(names),
+        "target_lsn": end,
         "commits": [one._asdict() for one in commits],
         "segments_behind_gap": choice.behind_gap,
         "bytes": sum(file.size for file in told.files),
         "databases": sorted(told.databases),
         "faults": faults[:20],
     }
+
+
+def seconds_of(text: str, now: float) -> float:
+    """A target as a person writes it, in seconds since 1970. Without its zone it could be meant in two."""
+    try:
+        told = datetime.datetime.fromisoformat(re.sub(r"\s*[Zz]\Z", "+00:00", text.strip()))
+    except ValueError:
+        told = None
+    if told is None or told.tzinfo is None:
+        raise PlanError(f"target_time: '{text}' is no instant with a zone, as '2026-11-23 02:10:00+08:00'")
+    if told.timestamp() > now:
+        raise PlanError(
+            f"target_time: {instant(told.timestamp())} is in the future; it is {instant(now)} here"
+        )
+    return told.timestamp()
+
+
+def place_of(reading: Reading, archive: Archive, names: Sequence[str], target: float) -> int:
+    """Which of the segments has the first commit behind the target."""
+    behind = instant(target + 1)  # a commit in the target's own second may be on either side
+    for number, name in enumerate(names):
+        file, path, written = archive.segments[name][0]
+        if written < target - _CLOCKS:
+            continue  # closed before, whatever the clocks of both hosts say
+        commits = wal_records.end_of(b"".join(expand(reading.contents(path), file.compress))).commits
+        if commits and commits[-1].at >= behind:
+            return number
+    raise PlanError(
+        f"target_time: nothing that was committed after {instant(target)} is archived, so a recovery cannot come so far;"
+        " the newest point needs no target_time"
+    )
+
+
+def listed(reading: Reading, found: Mapping[str, Any]) -> List[str]:
+    """The names of all files of the archive that a recovery by this plan reads."""
+    archive = read_archive(reading)
+    way = wal.way_to(int(found["timeline"]), archive.histories)
+    first, last = (wal.parse_name(str(found[key])) for key in ("first_segment", "needed_segment"))
+    names = [
+        name
+        for name in sorted(archive.segments)
+        for one in [wal.parse_name(name)]
+        for leg in way
+        if leg.timeline == one.timeline
+        and max(leg.first, first.number) <= one.number <= (last.number if leg.last is None else leg.last)
+        and first.timeline <= one.timeline <= last.timeline
+    ]
+    return [
+        f"{one:08X}.history" for one in sorted(archive.histories) if one <= int(found["timeline"])
+    ] + names
+
+
+def await_segment(reading: Reading, name: str, seconds: float) -> None:
+    """Wait until the archive has a segment."""
+    end = time.monotonic() + seconds
+    read_repository(reading)
+    while name not in read_archive(reading).segments:
+        if time.monotonic() > end:
+            raise PlanError(f"{name} did not arrive in the archive within {seconds:g} s")
+        time.sleep(0.5)
 
 
 def end_of_archive(
@@ -219,6 +307,19 @@ def damaged_files(reading: Reading, label: str, told: Manifest) -> str:
     return f"{label}: {'; '.join(row['examples'][:2])}" if row["damaged"] or row["missing"] else ""
 
 
+def replayed(have: Mapping[int, Set[int]], archive: Archive, choice: Choice) -> List[wal.Segment]:
+    """The segments that a recovery reads, in their order."""
+    return [
+        wal.Segment(leg.timeline, number)
+        for leg in wal.way_to(choice.timeline, archive.histories)
+        for number in sorted(have.get(leg.timeline, ()))
+        if max(leg.first, choice.first.number)
+        <= number
+        <= (choice.last.number if leg.last is None else leg.last)
+        and leg.timeline >= choice.first.timeline
+    ]
+
+
 def damaged_wal(
     reading: Reading,
     archive: Archive,
@@ -228,17 +329,7 @@ def damaged_wal(
     faults: List[str],
 ) -> bool:
     """Read every segment that would be replayed; whether any was damaged, and is not counted as there any more."""
-    way = wal.way_to(choice.timeline, archive.histories)
-    needed = [
-        wal.Segment(leg.timeline, number)
-        for leg in way
-        for number in sorted(have.get(leg.timeline, ()))
-        if max(leg.first, choice.first.number)
-        <= number
-        <= (choice.last.number if leg.last is None else leg.last)
-        and leg.timeline >= choice.first.timeline
-        and (leg.timeline, number) not in proven
-    ]
+    needed = [one for one in replayed(have, archive, choice) if (one.timeline, one.number) not in proven]
     with ThreadPoolExecutor(reading.options.processes) as pool:
         answers = list(pool.map(lambda one: look_at(reading, archive.segments[wal.name_of(one)][0]), needed))
     own = str(reading.info["db"][-1]["system-id"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.pgbackrest_files import Manifest
-from ansible.module_utils.recovery_plan import PlanError, choose, timeline_of
+from ansible.module_utils.recovery_plan import PlanError, choose, seconds_of, timeline_of
 
 MIB16 = 16 << 20
 
@@ -87,3 +87,22 @@ def test_a_timeline_that_is_not_there_is_refused() -> None:
 def test_a_repository_without_a_backup_is_refused() -> None:
     with pytest.raises(PlanError, match="no backup"):
         timeline_of({}, {1}, {}, 0)
+
+
+def test_a_target_is_an_instant_with_its_zone() -> None:
+    assert (
+        seconds_of("2026-11-23 02:10:00+08:00", 2e9) == seconds_of("2026-11-22T18:10:00Z", 2e9) == 1795371000
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-11-23 02:10:00", "2026-13-01 00:00:00+08:00", "02:10+08:00"]
+)
+def test_a_target_that_could_be_meant_twice_is_refused(text: str) -> None:
+    with pytest.raises(PlanError, match="no instant with a zone"):
+        seconds_of(text, 2e9)
+
+
+def test_a_target_in_the_future_is_refused_with_the_time_of_this_host() -> None:
+    with pytest.raises(PlanError, match=r"in the future; it is 2026-11-22T18:09:59Z here"):
+        seconds_of("2026-11-22T18:10:00Z", 1795370999)
