@@ -1,4 +1,4 @@
-"""make bench: python -m bench [here] [near] [far] [recording] [verification] [evidence] [baseline]"""
+"""make bench: python -m bench [here] [near] [far] [recording] [verification] [evidence] [baseline] [database]"""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Iterator
 
-from bench import baseline, evidence, hosts, records
+from bench import baseline, database, evidence, hosts, records
 from bench.measure import Line
 
-SECTIONS = ("here", "near", "far", "recording", "verification", "evidence", "baseline")
+SECTIONS = ("here", "near", "far", "recording", "verification", "evidence", "baseline", "database")
 
 
 def lines(wanted: list[str]) -> Iterator[Line]:
@@ -30,6 +30,8 @@ def lines(wanted: list[str]) -> Iterator[Line]:
         yield from records.verification()
     if "evidence" in wanted:
         yield from evidence.evidence()
+    if "database" in wanted:
+        yield from database.database()
 
 
 def main(arguments: list[str]) -> int:
