@@ -113,6 +113,17 @@ def checks(folder: Path = FOLDER, remedies: Path = REMEDIES) -> tuple[CheckInfo,
     )
 
 
+def control_fault(names: list[str]) -> str:
+    """Why one of these is no control that can be mended, or ''. * is a wildcard; a topic stands for all its remedies."""
+    topics = [str(_yaml(path)["topic"]) for path in sorted(REMEDIES.glob("*.yml"))]
+    remedied = _remedied(REMEDIES)
+    for name in (str(one).strip() for one in names):
+        meant = any(fnmatch.fnmatchcase(one, name) or fnmatch.fnmatchcase(name, one) for one in remedied)
+        if name and name not in topics and not meant:
+            return f"'{name}' is neither a check with a remedy nor a topic; topics: {', '.join(topics)}"
+    return ""
+
+
 def _remedied(folder: Path) -> list[str]:
     """The checks that the runbook harden has remedies for; * is a wildcard."""
     return [

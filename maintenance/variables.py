@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from maintenance import runbook
+from maintenance import catalogue, runbook
 from maintenance.errors import CallError
 
 ROLES = runbook.REPOSITORY / "roles"
@@ -86,6 +87,20 @@ def _check(values: dict[str, Any], declared: dict[str, dict[str, Any]], book: ru
     result = ArgumentSpecValidator(spec).validate(values)
     if result.error_messages:
         raise CallError(f"{book.name}: {result.error_messages[0]}")
+    for name, value in result.validated_parameters.items():
+        fault = _MEANINGS[name](value) if name in _MEANINGS else ""
+        if fault:
+            raise CallError(f"--set {name}: {fault}")
 
 
+def _seconds_fault(value: int) -> str:
+    return "" if 5 <= value <= 86400 else f"{value} is not from 5 to 86400 seconds"
+
+
+# What a specification cannot say of a value, and the modules would only say after the hosts were read.
+_MEANINGS: dict[str, Callable[[Any], str]] = {
+    "harden_controls": catalogue.control_fault,
+    "harden_skip": catalogue.control_fault,
+    "harden_confirm_seconds": _seconds_fault,
+}
 _SPEC_KEYS = ("type", "elements", "choices", "options")

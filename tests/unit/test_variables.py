@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from maintenance import runbook, variables
@@ -19,3 +21,24 @@ def test_a_runbook_takes_the_variables_of_roles_that_its_roles_bring_in():
 def test_a_runbook_takes_no_variable_of_another_runbook():
     with pytest.raises(CallError, match="inspect has no variable 'baseline_score_2021'"):
         variables.read(["baseline_score_2021=true"], [], runbook.load("inspect"))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            "harden_controls=LNX-AC-99Z",
+            "'LNX-AC-99Z' is neither a check with a remedy nor a topic; topics: accounts,",
+        ),
+        ("harden_skip=sshd,shsd", "'shsd' is neither"),
+        ("harden_confirm_seconds=1", "1 is not from 5 to 86400 seconds"),
+    ],
+)
+def test_a_value_that_means_nothing_is_told_before_a_host_is_reached(given, said):
+    with pytest.raises(CallError, match=re.escape(said)):
+        variables.read([given], [], runbook.load("harden"))
+
+
+def test_topics_checks_and_wildcards_are_taken():
+    given = variables.read(["harden_controls=sshd, LNX-AU-*,LNX-AU-21D"], [], runbook.load("harden"))
+    assert given["harden_controls"] == "sshd, LNX-AU-*,LNX-AU-21D"
