@@ -235,7 +235,9 @@ def write_known_hosts(lab: Lab) -> None:
     keys = {}
     for name in present(lab):
         keys[name] = kind(name).authorize(lab, name)
-    lab.known_hosts.write_text(known_hosts(lab, keys))
+    new = lab.known_hosts.with_suffix(".new")
+    new.write_text(known_hosts(lab, keys))
+    new.replace(lab.known_hosts)  # at once: an ssh to another host may be reading it
 
 
 def write_inventory(lab: Lab, hosts: Iterable[str] | None = None) -> Path:

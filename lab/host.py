@@ -92,11 +92,12 @@ def authorize(lab: Lab, host: str) -> str:
     folder = root / "home" / ACCOUNT / ".ssh"
     owner = folder.parent.stat()
     folder.mkdir(mode=0o700, exist_ok=True)
-    keys = folder / "authorized_keys"
-    keys.write_text(lab.private_key.with_suffix(".pub").read_text())
-    keys.chmod(0o600)
-    for path in (folder, keys):
-        os.chown(path, owner.st_uid, owner.st_gid)
+    keys, wanted = folder / "authorized_keys", lab.private_key.with_suffix(".pub").read_text()
+    if not keys.exists() or keys.read_text() != wanted:  # a running host may be asked for it at this moment
+        keys.write_text(wanted)
+        keys.chmod(0o600)
+        for path in (folder, keys):
+            os.chown(path, owner.st_uid, owner.st_gid)
     kind, key, *_ = (root / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()
     return f"{kind} {key}"
 

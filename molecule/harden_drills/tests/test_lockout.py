@@ -15,6 +15,9 @@ from lab.hardening import comes_in, start_drill, state_of
 from lab.plan import Lab
 from lab.scenario import wait_until
 
+# Drills on other hosts go on at the same time.
+pytestmark = pytest.mark.xdist_group("gate1")
+
 SSHD = "/etc/ssh/sshd_config.d/00-drill.conf"
 RELOAD = [["systemctl", "reload", "ssh.service"]]
 REFUSES_ALL = [
@@ -85,12 +88,12 @@ def test_who_would_be_shut_out_is_not(
     resources: list[dict[str, Any]],
     said: str,
 ) -> None:
-    before = state_of(root, "app1")
-    drill = start_drill(site, "app1", f"drill-{name}", resources)
+    before = state_of(root, "gate1")
+    drill = start_drill(site, "gate1", f"drill-{name}", resources)
     out, _ = drill.communicate(timeout=180)
     assert drill.returncode != 0, out
     assert said in " ".join(out.split()), out
-    back(lab, "app1", root, before)
+    back(lab, "gate1", root, before)
 
 
 def test_a_controller_that_dies_after_the_change_leaves_nothing_behind(
@@ -136,9 +139,9 @@ def test_a_host_that_loses_its_power_starts_with_what_it_had(
 
 
 def test_a_full_disk_does_not_stop_the_way_back(site: str, lab: Lab, root: Callable[[str, str], str]) -> None:
-    before = state_of(root, "app1")
+    before = state_of(root, "gate1")
     folder = "/var/lib/maintenance"
-    root("app1", f"mkdir -p {folder} && mount -t tmpfs -o size=64m,mode=0700 tmpfs {folder}")
+    root("gate1", f"mkdir -p {folder} && mount -t tmpfs -o size=64m,mode=0700 tmpfs {folder}")
     fill = f"dd if=/dev/zero of={folder}/fill bs=1M; ! echo more > {folder}/more"
     fills = {
         "kind": "command",
@@ -148,42 +151,42 @@ def test_a_full_disk_does_not_stop_the_way_back(site: str, lab: Lab, root: Calla
     }
     try:
         drill = start_drill(
-            site, "app1", "drill-full", [fills, *REFUSES_ALL], drill_confirms=False, harden_confirm_seconds=8
+            site, "gate1", "drill-full", [fills, *REFUSES_ALL], drill_confirms=False, harden_confirm_seconds=8
         )
         out, _ = drill.communicate(timeout=180)
         assert drill.returncode == 0, out
-        assert not comes_in(lab, "app1")
-        wait_until("a login", IN_TIME, lambda: comes_in(lab, "app1"))
+        assert not comes_in(lab, "gate1")
+        wait_until("a login", IN_TIME, lambda: comes_in(lab, "gate1"))
         waits = f"test -e {folder}/restore_points/armed && echo armed || echo over"
-        wait_until("the end of the way back", IN_TIME, lambda: root("app1", waits) == "over\n")
+        wait_until("the end of the way back", IN_TIME, lambda: root("gate1", waits) == "over\n")
     finally:
-        root("app1", f"umount {folder}")
-    back(lab, "app1", root, before)
+        root("gate1", f"umount {folder}")
+    back(lab, "gate1", root, before)
 
 
 def test_a_change_that_fails_is_taken_back_at_once(
     site: str, lab: Lab, root: Callable[[str, str], str]
 ) -> None:
-    before = state_of(root, "app1")
+    before = state_of(root, "gate1")
     bad = [{**REFUSES_ALL[0], "key": "NoSuchOption", "value": "x"}]
-    drill = start_drill(site, "app1", "drill-invalid", bad)
+    drill = start_drill(site, "gate1", "drill-invalid", bad)
     out, _ = drill.communicate(timeout=180)
     assert drill.returncode != 0
     assert "taken back, because of: sshd -t" in " ".join(out.split()), out
-    assert comes_in(lab, "app1")
-    assert set(state_of(root, "app1")) ^ set(before) == set()
+    assert comes_in(lab, "gate1")
+    assert set(state_of(root, "gate1")) ^ set(before) == set()
 
 
 def test_a_second_change_is_refused_while_the_first_waits(
     site: str, lab: Lab, root: Callable[[str, str], str]
 ) -> None:
-    before = state_of(root, "app1")
+    before = state_of(root, "gate1")
     one = [{"kind": "mode", "path": "/var/log", "mode": "0750"}]
-    start_drill(site, "app1", "drill-first", one, drill_confirms=False, harden_confirm_seconds=8).communicate(
-        timeout=180
-    )
-    second = start_drill(site, "app1", "drill-second", [{"kind": "mode", "path": "/root", "mode": "0500"}])
+    start_drill(
+        site, "gate1", "drill-first", one, drill_confirms=False, harden_confirm_seconds=8
+    ).communicate(timeout=180)
+    second = start_drill(site, "gate1", "drill-second", [{"kind": "mode", "path": "/root", "mode": "0500"}])
     out, _ = second.communicate(timeout=180)
     assert second.returncode != 0
     assert re.search("drill-first-[0-9a-f]{8} still waits for its confirmation", " ".join(out.split())), out
-    back(lab, "app1", root, before)
+    back(lab, "gate1", root, before)

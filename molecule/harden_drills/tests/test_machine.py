@@ -15,6 +15,9 @@ from lab.plan import inventory as describe_hosts
 from lab.scenario import wait_until
 from lab.site import folder as site_folder
 
+# Drills on other hosts go on at the same time.
+pytestmark = pytest.mark.xdist_group("vm1")
+
 REFUSES_ALL = [
     {
         "kind": "setting",
