@@ -49,6 +49,10 @@ options:
     description: How long.
     type: int
     default: 120
+  commits_of:
+    description: A segment of which the last commit is asked for, as the one that was archived last at some instant.
+    type: str
+    default: ""
 attributes:
   check_mode:
     description: It changes nothing anyway.
@@ -86,6 +90,11 @@ files:
   type: list
   elements: str
   sample: ["000000010000000000000004"]
+last_commit:
+  description: The last commit up to the end of the segment O(commits_of).
+  returned: when there is one
+  type: dict
+  sample: {transaction: 812, lsn: 0/9FFFE00, at: "2026-11-23T02:00:00.123456Z"}
 target_seconds:
   description: O(target_time) in seconds since 1970.
   returned: when it was given
@@ -99,7 +108,7 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pgbackrest_files import RepositoryError
 from ansible.module_utils.pgbackrest_repository import Options, Reading
-from ansible.module_utils.recovery_plan import PlanError, await_segment, listed, plan, seconds_of
+from ansible.module_utils.recovery_plan import PlanError, await_segment, last_commit, listed, plan, seconds_of
 from ansible.module_utils.wal_chain import WalError
 
 
@@ -114,6 +123,7 @@ def main() -> None:
             "until_gap": {"type": "bool", "default": False},
             "target_time": {"type": "str", "default": ""},
             "awaits": {"type": "str", "default": ""},
+            "commits_of": {"type": "str", "default": ""},
             "awaits_seconds": {"type": "int", "default": 120},
         },
         supports_check_mode=True,
@@ -128,6 +138,9 @@ def main() -> None:
             await_segment(reading, asked["awaits"], asked["awaits_seconds"])
         answer["plan"] = plan(reading, asked["timeline"], until_gap=asked["until_gap"], target=target)
         answer["files"] = listed(reading, answer["plan"])
+        commit = last_commit(reading, asked["commits_of"]) if asked["commits_of"] else None
+        if commit:
+            answer["last_commit"] = commit._asdict()
     except (PlanError, RepositoryError, WalError, OSError) as error:
         module.fail_json(msg=f"nothing can be restored as it stands: {error}")
     if target is not None:

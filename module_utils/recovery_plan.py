@@ -251,6 +251,24 @@ def listed(reading: Reading, found: Mapping[str, Any]) -> List[str]:
     ] + names
 
 
+def last_commit(reading: Reading, name: str) -> Optional[wal_records.Commit]:
+    """The last commit up to the end of this segment; None where none is near or the archive does not have it."""
+    read_repository(reading)
+    archive = read_archive(reading)
+    if name not in archive.segments:
+        return None
+    one = wal.parse_name(name)
+    for number in range(one.number, max(-1, one.number - _BACK), -1):
+        found = archive.segments.get(wal.name_of(wal.Segment(one.timeline, number)))
+        if not found:
+            return None
+        file, path, _time = found[0]
+        commits = wal_records.end_of(b"".join(expand(reading.contents(path), file.compress))).commits
+        if commits:
+            return commits[-1]
+    return None
+
+
 def await_segment(reading: Reading, name: str, seconds: float) -> None:
     """Wait until the archive has a segment."""
     end = time.monotonic() + seconds
