@@ -215,6 +215,7 @@ def restore_plan(found: Sequence[Difference]) -> Dict[str, Any]:
         "next_start": sorted({one.next_start for one in found if one.next_start}),
         "firewall": any(difference.firewall for difference in found)
         or any(difference.subject.startswith("/etc/nftables") for difference in found),
+        "audit": ["augenrules", "--load"] in commands,
         "commands": commands,
         "undo": [step for difference in reversed(found) for step in difference.undo],
         "redo": [step for difference in found for step in difference.redo],

@@ -45,6 +45,7 @@ _WANTED = {"sysinit.target": f"{UNIT}-boot.service", "multi-user.target": f"{UNI
 RESERVE_BYTES = 8 << 20  # kept free for the way back: a full disk must not stop it
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _COMMAND_SECONDS = 60
+_AUDIT_SECONDS = 300  # loading rules one by one, on a slow machine
 _PROGRAM_SECONDS = 1800
 _TRIES = 3  # after which a path that somebody else writes all the time is left to them
 
@@ -261,7 +262,18 @@ def running(plan: Mapping[str, Any]) -> Dict[str, Any]:
         "firewall": _rules() if plan.get("firewall") else None,
         # Only where it is asked for: the digest of a restore point that knows of no mounts stays what it was.
         **({"mounts": {path: mount_options(path) for path in plan["mounts"]}} if plan.get("mounts") else {}),
+        **({"audit": audit_rules()} if plan.get("audit") else {}),
     }
+
+
+def audit_rules() -> List[str]:
+    """The kernel's audit rules in force: what loads them may fail or be too slow, and no file says so."""
+    return sorted(_must(["auditctl", "-l"]).splitlines())
+
+
+def audit_is_fixed() -> bool:
+    """Whether nothing but a start of the host can change them any more (-e 2); the change has said so."""
+    return "enabled 2" in _must(["auditctl", "-s"]).splitlines()
 
 
 def _rules() -> str:
@@ -506,6 +518,8 @@ def go_back(
         if made["unless"] and _run(made["unless"]).stdout.strip() == "t":
             continue
         problems += _told(_must, made["run"])
+    if "audit" in was and not booting:
+        problems += _told(_audit_back, was["audit"])
     for unit, state in was["units"].items():
         verb = "start" if plain(state) == "active" else "stop"
         if (_run(["systemctl", "is-active", unit]).stdout.strip() == "active") != (verb == "start"):
@@ -518,6 +532,16 @@ def _rules_back(rules: str) -> None:
         done = _run(["nft", "-f", "-"], "flush ruleset\n" + rules)
         if done.returncode != 0:
             raise RestoreError(f"nft: {_said(done)}")
+
+
+def _audit_back(rules: List[str]) -> None:
+    if audit_rules() == rules or audit_is_fixed():
+        return
+    done = _run(["augenrules", "--load"], seconds=_AUDIT_SECONDS)
+    if audit_rules() != rules:
+        raise RestoreError(
+            f"the audit rules in force are not those from before; augenrules --load: {_said(done)}"
+        )
 
 
 def _told(act: Callable[[Any], object], given: Any) -> List[str]:
@@ -535,8 +559,11 @@ def state_digest(point: Point, files: Optional[Manifest] = None) -> Dict[str, st
     files: what `capture` has just found, for whoever needs it as well: it reads all of /etc.
     """
     plan = point.meta["plan"]
-    before = {"files": digest(point.read("before.json")), "running": _digest(point.read("running.json"))}
-    now = {"files": digest(files or point.capture()), "running": _digest(running(plan))}
+    was, there = point.read("running.json"), running(plan)
+    if "audit" in there and audit_is_fixed():
+        there["audit"] = was.get("audit")
+    before = {"files": digest(point.read("before.json")), "running": _digest(was)}
+    now = {"files": digest(files or point.capture()), "running": _digest(there)}
     for number, state in enumerate(programs_state(point)):
         before[f"program {number}"], now[f"program {number}"] = state["before"], state["now"]
     return {"before": _digest({**before, "made": []}), "now": _digest({**now, "made": in_force(plan)})}

@@ -86,6 +86,8 @@ def _moved(was: Mapping[str, Any], then: Mapping[str, Any], now: Mapping[str, An
     ]
     if now["firewall"] not in (was["firewall"], then["firewall"]):
         found.append("the firewall's rules in force")
+    if "audit" in now and now["audit"] not in (was.get("audit"), then.get("audit")):
+        found.append("the audit rules in force")
     return found
 
 

@@ -79,6 +79,7 @@ def test_the_way_back_knows_what_lies_outside_of_etc_and_what_brings_it_into_for
         "mounts": [],
         "next_start": [],
         "firewall": False,
+        "audit": False,
         "commands": [["true", "x"]],
         "undo": [],
         "redo": [],

@@ -148,7 +148,9 @@ class Systemd:
         monkeypatch.setattr(engine, "_run", self)
         monkeypatch.setattr(engine, "covered", lambda _plan, _blobs=None: {})
 
-    def __call__(self, command: list[str], _text: str = "") -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, command: list[str], _text: str = "", seconds: int = 0
+    ) -> subprocess.CompletedProcess[str]:
         line = " ".join(command)
         self.run.append(line)
         code, said = next((answer for part, answer in self.answers.items() if part in line), (0, ""))
@@ -187,6 +189,21 @@ def test_a_database_that_is_down_does_not_keep_sshd_shut(tmp_path: Path, systemd
     assert point.meta["state"] == "failed"
     assert (tmp_path / "armed").exists()  # it is tried again
     systemd.answers["DROP ROLE"] = (0, "")
+    assert engine.revert(point)["state"] == "reverted"
+
+
+def test_audit_rules_that_stay_loaded_are_no_undo(tmp_path: Path, systemd: Systemd) -> None:
+    plan = {"audit": True, "commands": [["augenrules", "--load"]]}
+    systemd.answers |= {"auditctl -l": (0, "No rules\n"), "auditctl -s": (0, "enabled 1\n")}
+    point = point_of(tmp_path, plan, "armed")
+    systemd.answers["auditctl -l"] = (0, "-w /etc/shadow -p wa\n")
+    with pytest.raises(engine.RestoreError, match="audit rules in force are not those from before"):
+        engine.revert(point)
+    assert systemd.run.count("augenrules --load") == 2
+    assert engine.state_digest(point)["before"] != engine.state_digest(point)["now"]
+    # Those that are fixed stay until the next start, which the change has said; then nothing here is left to do.
+    systemd.answers["auditctl -s"] = (0, "enabled 2\n")
+    assert engine.state_digest(point)["before"] == engine.state_digest(point)["now"]
     assert engine.revert(point)["state"] == "reverted"
 
 

@@ -24,9 +24,6 @@ from lab.hardening import comes_in, state_of
 from lab.plan import REPOSITORY, Lab, inventory
 from lab.scenario import engine, kill_tree, start_playbook, wait_until
 
-# Drills on other hosts go on at the same time.
-pytestmark = pytest.mark.xdist_group("backup1")
-
 HOST, DATABASE = "backup1", "db1"
 GATE = "/var/tmp/drill-gate"
 PASSES = f"mkdir {GATE}/reached && read _ < {GATE}/go"

@@ -15,9 +15,6 @@ from lab.hardening import comes_in, start_drill, state_of
 from lab.plan import Lab
 from lab.scenario import wait_until
 
-# Drills on other hosts go on at the same time.
-pytestmark = pytest.mark.xdist_group("gate1")
-
 SSHD = "/etc/ssh/sshd_config.d/00-drill.conf"
 RELOAD = [["systemctl", "reload", "ssh.service"]]
 REFUSES_ALL = [

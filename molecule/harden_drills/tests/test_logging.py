@@ -14,9 +14,6 @@ from lab.hardening import state_of
 from lab.scenario import wait_until
 from maintenance.record import Record
 
-# Drills on other hosts go on at the same time.
-pytestmark = pytest.mark.xdist_group("backup1")
-
 HOST = "app1"
 ONLY = ("--limit", HOST, "--reason", "logs", "--set", "harden_sessions=none")
 FORWARDS = "/etc/rsyslog.d/90-forward.conf"

@@ -15,9 +15,6 @@ from lab.hardening import comes_in, start_drill, state_of
 from lab.plan import Lab
 from lab.scenario import wait_until
 
-# Drills on other hosts go on at the same time.
-pytestmark = pytest.mark.xdist_group("gate1")
-
 HOST = "gate1"
 PACKAGES = """
 drill-server 1.0 drill-library service
