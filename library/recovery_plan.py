@@ -50,7 +50,7 @@ options:
     type: int
     default: 120
   commits_of:
-    description: A segment of which the last commit is asked for, as the one that was archived last at some instant.
+    description: A segment whose last commit, and the first one behind it, are asked for.
     type: str
     default: ""
 attributes:
@@ -90,9 +90,14 @@ files:
   type: list
   elements: str
   sample: ["000000010000000000000004"]
+next_commit:
+  description: The first commit behind the segment O(commits_of); empty where there is none yet.
+  returned: with O(commits_of)
+  type: dict
+  sample: {transaction: 813, lsn: 0/A000128, at: "2026-11-23T02:00:01.123456Z"}
 last_commit:
-  description: The last commit up to the end of the segment O(commits_of).
-  returned: when there is one
+  description: The last commit up to the end of the segment O(commits_of); empty where there is none.
+  returned: with O(commits_of)
   type: dict
   sample: {transaction: 812, lsn: 0/9FFFE00, at: "2026-11-23T02:00:00.123456Z"}
 target_seconds:
@@ -108,7 +113,14 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pgbackrest_files import RepositoryError
 from ansible.module_utils.pgbackrest_repository import Options, Reading
-from ansible.module_utils.recovery_plan import PlanError, await_segment, last_commit, listed, plan, seconds_of
+from ansible.module_utils.recovery_plan import (
+    PlanError,
+    await_segment,
+    commits_around,
+    listed,
+    plan,
+    seconds_of,
+)
 from ansible.module_utils.wal_chain import WalError
 
 
@@ -138,9 +150,10 @@ def main() -> None:
             await_segment(reading, asked["awaits"], asked["awaits_seconds"])
         answer["plan"] = plan(reading, asked["timeline"], until_gap=asked["until_gap"], target=target)
         answer["files"] = listed(reading, answer["plan"])
-        commit = last_commit(reading, asked["commits_of"]) if asked["commits_of"] else None
-        if commit:
-            answer["last_commit"] = commit._asdict()
+        if asked["commits_of"]:
+            last, first = commits_around(reading, asked["commits_of"])
+            answer["last_commit"] = last._asdict() if last else {}
+            answer["next_commit"] = first._asdict() if first else {}
     except (PlanError, RepositoryError, WalError, OSError) as error:
         module.fail_json(msg=f"nothing can be restored as it stands: {error}")
     if target is not None:

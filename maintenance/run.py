@@ -73,6 +73,7 @@ JUDGED = {
     "inspect": Judged(report="inspection", forecasts=True),
     "check_baseline": Judged(report="assessment", assessment=True),
     "check_backup": Judged(forecasts=True),
+    "drill_restore": Judged(report="drill"),
 }
 
 
@@ -449,8 +450,10 @@ def _report(
     facts: inspection.EntryFacts,
 ) -> list[Path]:
     """The report of a runbook of JUDGED, its Word file first."""
-    from maintenance.documents import assessment, inspection
+    from maintenance.documents import assessment, drill, inspection
 
+    if JUDGED[record.runbook.name].report == "drill":
+        return drill.render(record, folder, entry=facts)
     if JUDGED[record.runbook.name].report == "inspection":
         return list(inspection.render_inspection(record, snapshots, folder, entry=facts))
     return list(assessment.render(record, folder, entry=facts))

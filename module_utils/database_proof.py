@@ -243,6 +243,7 @@ def findings(told: Dict[str, Any], language: str, clause: str = CLAUSE) -> List[
         one["relation"] + (f" block {one['block']}" if one["block"] is not None else "")
         for one in structure.get("damaged", [])
     ]
+    none = "损坏 0" if zh else "damaged 0"
     advice = (
         "不要使用这份数据：保留现场与全部旧备份，查存储与内存，从损坏之前的备份恢复"
         if zh
@@ -252,6 +253,7 @@ def findings(told: Dict[str, Any], language: str, clause: str = CLAUSE) -> List[
         _finding(
             "PRF-PAG-01",
             "全部数据页的校验和" if zh else "Checksum of every page",
+            none,
             _said(pages, pages.get("pages"), places, ("页", "pages"), zh),
             pages["state"],
             advice,
@@ -260,6 +262,7 @@ def findings(told: Dict[str, Any], language: str, clause: str = CLAUSE) -> List[
         _finding(
             "PRF-AMC-01",
             "表与索引的内部一致（pg_amcheck）" if zh else "Tables and indexes agree (pg_amcheck)",
+            none,
             _said(structure, structure.get("relations"), seen, ("个表与索引", "tables and indexes"), zh),
             structure["state"],
             advice,
@@ -278,7 +281,9 @@ def _said(
     return "; ".join([text, *sorted(set(places))[:10], *([part["reason"]] if part["reason"] else [])])[:1500]
 
 
-def _finding(id_: str, title: str, actual: str, state: str, advice: str, clause: str) -> Dict[str, Any]:
+def _finding(
+    id_: str, title: str, expected: str, actual: str, state: str, advice: str, clause: str
+) -> Dict[str, Any]:
     verdict = {"ok": "pass", "damaged": "fail"}.get(state, "unknown")
     return {
         "id": id_,
@@ -286,7 +291,7 @@ def _finding(id_: str, title: str, actual: str, state: str, advice: str, clause:
         "area": "backup",
         "title": title,
         "subject": "",
-        "expected": "0",
+        "expected": expected,
         "actual": actual,
         "verdict": verdict,
         "severity": "critical",

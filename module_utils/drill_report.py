@@ -23,6 +23,16 @@ PHASES = (
 )
 
 
+_VERDICTS = {
+    "equal": "一致",
+    "different": "不一致",
+    "missing": "副本缺失",
+    "extra": "副本多出",
+    "unknown": "未能读取",
+    "excluded": "不比对（序列、外部表、不记日志的表）",
+}
+
+
 def report(told: Mapping[str, Any], language: str) -> Dict[str, Any]:
     """Evidence and metrics of what is known, and which findings keep it from being a proof.
 
@@ -79,10 +89,17 @@ def instant(seconds: float) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def megabytes(size: float) -> str:
+    """A size as a person says it."""
+    return f"{size / 1e6:,.1f} MB"
+
+
 def target(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
     """What was aimed at, and whether recovery came there."""
     point, server = told.get("point") or {}, told.get("server") or {}
-    aimed = point.get("name") or (instant(told["target_seconds"]) if told.get("target_seconds") else "-")
+    aimed = ("最新时点，恢复点 " if zh else "newest point, ") + str(point.get("name") or "-")
+    if told.get("target_seconds"):
+        aimed = instant(told["target_seconds"])
     where = f"LSN {server['lsn']}, {server.get('last_commit') or '-'}" if server else "-"
     title = "恢复目标" if zh else "Target of the recovery"
     # Recovery may also pause where its settings do not suffice; the point's own record is what counts.
@@ -96,7 +113,7 @@ def source(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
     title = "所用备份" if zh else "Backup that was used"
     if not plan:
         return [finding("DRL-SRC-01", title, "0", "-", "fail")]
-    text = f"{plan['label']}, {plan['bytes']} B, {plan['first_segment']} - {plan['needed_segment']}"
+    text = f"{plan['label']}, {megabytes(plan['bytes'])}, {plan['first_segment']} - {plan['needed_segment']}"
     faults = plan.get("faults") or []
     advice = (
         (
@@ -150,13 +167,16 @@ def losses(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
 
 
 def loss(told: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-    """Seconds and transactions from the archive's last commit to the beginning of the drill; None where not known."""
+    """Seconds and transactions that were committed and not archived when the drill began; None where not known.
+
+    Counted from the first of them; where that is not archived yet, from the last one before, which is longer.
+    """
     commit, count, before = told.get("last_commit"), told.get("lost_transactions"), told.get("before")
     if not commit or count is None or not before:
         return None
-    at = datetime.datetime.fromisoformat(str(commit["at"]).replace("Z", "+00:00")).timestamp()
-    seconds = round(max(0.0, float(before["now_seconds"]) - at), 1) if count else 0.0
-    return {"transactions": count, "seconds": seconds}
+    at = str((told.get("next_commit") or commit)["at"]).replace("Z", "+00:00")
+    since = float(before["now_seconds"]) - datetime.datetime.fromisoformat(at).timestamp()
+    return {"transactions": count, "seconds": round(max(0.0, since), 1) if count else 0.0}
 
 
 def rows(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
@@ -184,8 +204,12 @@ def rows(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
     for one in compared:
         by.setdefault(one["verdict"], []).append(one)
     unseen = told.get("unseen")
-    text = ", ".join(f"{verdict} {len(found)}" for verdict, found in sorted(by.items()))
-    text += f"; {count} {'行' if zh else 'rows'}, {copy['method']}"
+    text = ("，" if zh else ", ").join(
+        f"{_VERDICTS[verdict] if zh else verdict} {len(by[verdict])}"
+        for verdict in _VERDICTS
+        if verdict in by
+    )
+    text += f"；{count} 行，方法 {copy['method']}" if zh else f"; {count} rows, method {copy['method']}"
     wrong = [one for verdict in ("different", "missing", "extra", "unknown") for one in by.get(verdict, [])]
     text += "".join(f"; {one['database']} {one['table']}: {one['reason']}" for one in wrong[:10])
     if unseen is None or unseen:
@@ -221,7 +245,7 @@ def collation(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
         return []
     differs = server.get("collation_differs") or []
     title = "排序规则版本" if zh else "Collation version"
-    text = ", ".join(differs) if differs else "0"
+    text = ", ".join(differs) if differs else ("相同" if zh else "the same")
     advice = (
         "演练机的系统库与生产不同，文本索引以 pg_amcheck 结果为准；真正重建时用同版本系统"
         if zh
@@ -231,7 +255,7 @@ def collation(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
         finding(
             "DRL-COL-01",
             title,
-            "0",
+            "与备份相同" if zh else "as in the backup",
             text,
             "partial" if differs else "pass",
             advice if differs else "",
@@ -262,6 +286,7 @@ def untouched(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
     """Production and its repository as they were."""
     before, after = told.get("before") or {}, told.get("after") or {}
     found = []
+    same = "前后一致" if zh else "the same"
     title = "生产库设置与归档未变" if zh else "Production's settings and archiving are as before"
     if before and after:
         names = ("system_id", "timeline", "in_recovery", "digest")
@@ -272,17 +297,17 @@ def untouched(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
             finding(
                 "DRL-PRD-01",
                 title,
-                "0",
-                ", ".join(differ) or after["digest"][:16],
+                same,
+                ", ".join(differ) or f"{same} (SHA-256 {after['digest'][:16]}…)",
                 "fail" if differ else "pass",
             )
         )
     else:
-        found.append(finding("DRL-PRD-01", title, "0", "-", "unknown"))
+        found.append(finding("DRL-PRD-01", title, same, "-", "unknown"))
     title = "备份仓库未变" if zh else "The repository is as before"
     told_of = told.get("repository") or {}
     if not told_of:
-        return [*found, finding("DRL-REP-01", title, "0", "-", "unknown")]
+        return [*found, finding("DRL-REP-01", title, same, "-", "unknown")]
     wrong = [*told_of["changed"], *told_of["strange"], *told_of["removed"]]
     text = (
         f"{told_of['files']} 个文件，生产新增 {told_of['added']}，清理 {told_of['removed_count']}，"
@@ -293,7 +318,7 @@ def untouched(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
     )
     if not told_of["whole"]:
         text += "; " + ", ".join(wrong[:5])
-    return [*found, finding("DRL-REP-01", title, "0", text, "pass" if told_of["whole"] else "fail")]
+    return [*found, finding("DRL-REP-01", title, same, text, "pass" if told_of["whole"] else "fail")]
 
 
 def wiping(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
@@ -309,10 +334,10 @@ def wiping(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
         )
         return [finding("DRL-WIP-01", title, expected, "; ".join(wiped["left"])[:1500], "fail", advice)]
     text = (
-        f"{wiped['folder']}：{wiped['files']} 个文件、{wiped['bytes']} B 已删除；"
+        f"{wiped['folder']}：{wiped['files']} 个文件、{megabytes(wiped['bytes'])} 已删除；"
         f"目录、进程、打开的文件、服务单元均无残留；{instant(wiped['at'])}"
         if zh
-        else f"{wiped['folder']}: {wiped['files']} files, {wiped['bytes']} B removed;"
+        else f"{wiped['folder']}: {wiped['files']} files, {megabytes(wiped['bytes'])} removed;"
         f" no folder, process, open file or unit is left; {instant(wiped['at'])}"
     )
     return [finding("DRL-WIP-01", title, expected, text, "pass")]

@@ -32,6 +32,8 @@ from ansible.module_utils.pgbackrest_repository import (
 _BACK = 64
 # How far the clocks of database and backup host may differ, in seconds.
 _CLOCKS = 3600
+# More commits than a segment has room for.
+_ALL = 1 << 30
 
 
 class PlanError(Exception):
@@ -251,22 +253,35 @@ def listed(reading: Reading, found: Mapping[str, Any]) -> List[str]:
     ] + names
 
 
-def last_commit(reading: Reading, name: str) -> Optional[wal_records.Commit]:
-    """The last commit up to the end of this segment; None where none is near or the archive does not have it."""
+def commits_around(
+    reading: Reading, name: str
+) -> Tuple[Optional[wal_records.Commit], Optional[wal_records.Commit]]:
+    """The last commit up to the end of this segment, and the first one behind it; None where none is near."""
     read_repository(reading)
     archive = read_archive(reading)
     if name not in archive.segments:
-        return None
+        return None, None
     one = wal.parse_name(name)
-    for number in range(one.number, max(-1, one.number - _BACK), -1):
+
+    def commits(number: int) -> Optional[List[wal_records.Commit]]:
         found = archive.segments.get(wal.name_of(wal.Segment(one.timeline, number)))
         if not found:
             return None
         file, path, _time = found[0]
-        commits = wal_records.end_of(b"".join(expand(reading.contents(path), file.compress))).commits
-        if commits:
-            return commits[-1]
-    return None
+        return wal_records.end_of(b"".join(expand(reading.contents(path), file.compress)), _ALL).commits
+
+    ends: List[Optional[wal_records.Commit]] = []
+    for numbers_, place in (
+        (range(one.number, max(-1, one.number - _BACK), -1), -1),
+        (range(one.number + 1, one.number + _BACK), 0),
+    ):
+        some: Optional[List[wal_records.Commit]] = []
+        for number in numbers_:
+            some = commits(number)
+            if some or some is None:
+                break
+        ends.append(some[place] if some else None)
+    return ends[0], ends[1]
 
 
 def await_segment(reading: Reading, name: str, seconds: float) -> None:

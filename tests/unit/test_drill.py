@@ -282,6 +282,12 @@ def test_an_archive_whose_last_commit_is_not_known_is_unknown() -> None:
     assert findings({**TOLD, "lost_transactions": None})["DRL-RPO-01"].verdict == "unknown"
 
 
+def test_the_loss_is_counted_from_the_first_transaction_that_is_lost() -> None:
+    told = {**TOLD, "next_commit": {"transaction": 8, "at": "1970-01-01T00:16:37.500000Z"}}
+    assert drill_report.loss(told) == {"transactions": 2, "seconds": 2.5}
+    assert drill_report.loss({**told, "lost_transactions": 0}) == {"transactions": 0, "seconds": 0.0}
+
+
 def test_a_wiping_alone_is_reported() -> None:
     answer = drill_report.report({"host": "backup1", "wiped": TOLD["wiped"]}, "en")
     assert [one["id"] for one in answer["evidence"]] == ["DRL-WIP-01"]
