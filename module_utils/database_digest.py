@@ -212,9 +212,12 @@ def take_point(sessions: List[Session], observer: Session, label: str) -> Dict[s
 
 
 def digest_server(
-    port: int, account: str, databases: List[str], method: str, label: str, limits: Limits
+    port: int, account: str, databases: List[str], method: str, label: str, limits: Limits, schema: str = ""
 ) -> Dict[str, Any]:
-    """The point and the digest of every table of the databases (all that accept connections when none is named)."""
+    """The point and the digest of every table of the databases (all that accept connections when none is named).
+
+    schema: only the tables of this one, whose name needs no quotes.
+    """
     started = time.monotonic()
     opened: List[Session] = []
     with Session(port, "postgres", account, limits) as observer:
@@ -238,6 +241,7 @@ def digest_server(
                 (name, snapshot, table)
                 for name, snapshot, session in zip(names, exported, opened)  # noqa: B905  (Python 3.8 has no strict)
                 for table in session.ask(TABLES.strip())
+                if not schema or table["name"].startswith(schema + ".")
             ]
             work.sort(key=lambda one: -one[2]["bytes"])  # the longest first: processes end together
 
