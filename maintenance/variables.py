@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -97,10 +98,30 @@ def _seconds_fault(value: int) -> str:
     return "" if 5 <= value <= 86400 else f"{value} is not from 5 to 86400 seconds"
 
 
+def _instant_fault(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        told = datetime.datetime.fromisoformat(text.strip())
+    except ValueError:
+        told = None
+    if told is None or told.tzinfo is None:
+        return f"'{text}' is no instant with its zone, as '2026-11-23 02:10:00+08:00'"
+    now = datetime.datetime.now(datetime.UTC)
+    return f"'{text}' is in the future; it is {now:%Y-%m-%d %H:%M:%S}Z" if told > now else ""
+
+
+def _tables_fault(names: list[str]) -> str:
+    wrong = [name for name in names if not re.fullmatch(r"[^.]+\.[^.]+\.[^.]+", str(name).strip())]
+    return f"'{wrong[0]}' is no table: write database.schema.table" if wrong else ""
+
+
 # What a specification cannot say of a value, and the modules would only say after the hosts were read.
 _MEANINGS: dict[str, Callable[[Any], str]] = {
     "harden_controls": catalogue.control_fault,
     "harden_skip": catalogue.control_fault,
     "harden_confirm_seconds": _seconds_fault,
+    "target_time": _instant_fault,
+    "tables": _tables_fault,
 }
 _SPEC_KEYS = ("type", "elements", "choices", "options")

@@ -15,14 +15,15 @@ from ansible.module_utils.database_query import DatabaseError, literal, one_obje
 CLAUSE = "3.2.3"
 # What a schema says of itself until its rows are proven; such a one was never handed to anybody.
 MARK = "brought by restore_database, not proven yet"
-_TABLE = re.compile(r"([^.\s]+)\.([^.\s]+)\.([^.\s]+)\Z")
+_TABLE = re.compile(r"([^.]+)\.([^.]+)\.([^.]+)\Z")
 _SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,50}\Z")
 Tables = Dict[str, List[Tuple[str, str]]]
 # What reaches out of the table, or does something by itself; the schema is for reading and comparing.
 _LOOSEN = """
 with t as (select oid, oid::regclass as name, relispartition as part from pg_class where oid = any('{{OIDS}}'::oid[]))
 select coalesce(json_agg(json_build_array(kind, said) order by rank), '[]') from (
-  select 1 as rank, 'foreign key' as kind, format('alter table %s drop constraint %I', conrelid::regclass, conname) as said
+  select 1 as rank, 'foreign key' as kind,
+      format('alter table %s drop constraint %I', conrelid::regclass, conname) as said
     from pg_constraint join t on t.oid = conrelid where contype = 'f' and conparentid = 0
   union all select 2, 'check', format('alter table %s drop constraint %I', conrelid::regclass, conname)
     from pg_constraint join t on t.oid = conrelid where contype = 'c' and coninhcount = 0
@@ -32,7 +33,8 @@ select coalesce(json_agg(json_build_array(kind, said) order by rank), '[]') from
     from pg_rewrite join t on t.oid = ev_class
   union all select 5, 'policy', format('drop policy %I on %s', polname, polrelid::regclass)
     from pg_policy join t on t.oid = polrelid
-  union all select 6, 'row security', format('alter table %s disable row level security, no force row level security', name)
+  union all select 6, 'row security',
+      format('alter table %s disable row level security, no force row level security', name)
     from t join pg_class c using (oid) where c.relrowsecurity or c.relforcerowsecurity
   union all select 7, 'generated column', format('alter table %s alter column %I drop expression', name, attname)
     from pg_attribute join t on t.oid = attrelid where attgenerated <> '' and not part
@@ -46,13 +48,13 @@ select coalesce(json_agg(json_build_array(kind, said) order by rank), '[]') from
     where (indexprs is not null or indpred is not null) and not i.relispartition) l
 """
 _MEMBERS = """
-select coalesce(json_agg(json_build_object('oid', m.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
-    'persistence', c.relpersistence, 'bytes', coalesce(pg_total_relation_size(m.oid), 0), 'asked', w.s || '.' || w.t)
+select coalesce(json_agg(json_build_object('oid', m.oid::bigint, 'name', c.relname, 'kind', c.relkind, 'persistence',
+     c.relpersistence, 'bytes', coalesce(pg_total_relation_size(m.oid), 0), 'asked', w.s || '.' || w.t)
     order by w.s, w.t, m.oid), '[]')
 from (values {WANTED}) as w(s, t)
 left join pg_class p on p.relname = w.t and p.relnamespace = (select oid from pg_namespace where nspname = w.s)
 left join lateral (select relid::oid as oid from pg_partition_tree(p.oid) union select p.oid) as m on true
-left join pg_class c on c.oid = m.oid left join pg_namespace n on n.oid = c.relnamespace
+left join pg_class c on c.oid = m.oid
 """
 
 
@@ -90,7 +92,9 @@ def check_production(port: int, account: str, tables: Tables, schema: str) -> Li
     )
     missing = sorted(set(tables) - set(there))
     if missing:
-        raise TableError(f"production has no database {', '.join(missing)}; it has: {', '.join(sorted(there))}")
+        raise TableError(
+            f"production has no database {', '.join(missing)}; it has: {', '.join(sorted(there))}"
+        )
     ours = []
     for database in tables:
         query = (
@@ -100,8 +104,8 @@ def check_production(port: int, account: str, tables: Tables, schema: str) -> Li
         found = one_object(port, query, account, database)
         if found["there"] and found["said"] != MARK:
             raise TableError(
-                f"database {database} has a schema {schema} already: choose another name (--set restore_schema=…), or drop it"
-                " where nobody needs it"
+                f"database {database} has a schema {schema} already: choose another name (--set restore_schema=…),"
+                " or drop it where nobody needs it"
             )
         if found["there"]:
             ours.append(database)
@@ -114,7 +118,9 @@ def clear(port: int, account: str, databases: Sequence[str], schema: str) -> Non
         psql(port, [f"drop schema {schema} cascade"], database, account)
 
 
-def members(port: int, account: str, database: str, wanted: Sequence[Tuple[str, str]]) -> List[Dict[str, Any]]:
+def members(
+    port: int, account: str, database: str, wanted: Sequence[Tuple[str, str]]
+) -> List[Dict[str, Any]]:
     """The relations that the tables consist of, partitions among them."""
     values = ", ".join(f"({literal(schema)}, {literal(table)})" for schema, table in wanted)
     found: List[Dict[str, Any]] = one_object(port, _MEMBERS.replace("{WANTED}", values), account, database)
@@ -123,14 +129,20 @@ def members(port: int, account: str, database: str, wanted: Sequence[Tuple[str, 
         raise TableError(f"at that time database {database} had no table {', '.join(absent)}")
     strange = sorted({one["asked"] for one in found if one["kind"] not in ("r", "p")})
     if strange:
-        raise TableError(f"{database} {', '.join(strange)}: no table with rows of its own, but a view or a foreign one")
+        raise TableError(
+            f"{database} {', '.join(strange)}: no table with rows of its own, but a view or a foreign one"
+        )
     empty = sorted({one["asked"] for one in found if one["persistence"] != "p"})
     if empty:
-        raise TableError(f"{database} {', '.join(empty)}: an unlogged or temporary table, which no backup carries")
+        raise TableError(
+            f"{database} {', '.join(empty)}: an unlogged or temporary table, which no backup carries"
+        )
     names = [one["name"] for one in found]
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
-        raise TableError(f"{database}: more than one table is called {', '.join(double)}; bring them one after the other")
+        raise TableError(
+            f"{database}: more than one table is called {', '.join(double)}; bring them one after the other"
+        )
     return found
 
 
@@ -154,7 +166,14 @@ def prepare(port: int, account: str, tables: Tables, schema: str) -> Dict[str, A
         made = [f"create schema {schema}", f"comment on schema {schema} is {literal(MARK)}"]
         psql(
             port,
-            ["begin", "set local synchronous_commit = local", *made, *(said for _kind, said in loosen), *moves, "commit"],
+            [
+                "begin",
+                "set local synchronous_commit = local",
+                *made,
+                *(said for _kind, said in loosen),
+                *moves,
+                "commit",
+            ],
             database,
             account,
         )
@@ -191,12 +210,18 @@ def proven(compared: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def findings(
-    compared: Sequence[Mapping[str, Any]], schema: str, dropped: Mapping[str, int], server: Mapping[str, Any], zh: bool
+    compared: Sequence[Mapping[str, Any]],
+    schema: str,
+    dropped: Mapping[str, int],
+    server: Mapping[str, Any],
+    zh: bool,
 ) -> List[Dict[str, Any]]:
     """What the record says of it."""
     equal = [one for one in compared if one["verdict"] == "equal"]
     wrong = [one for one in compared if one["verdict"] not in ("equal", "excluded")]
-    text = "; ".join(f"{one['database']} {one['table']}: {one['rows']} {'行' if zh else 'rows'}" for one in equal)
+    text = "; ".join(
+        f"{one['database']} {one['table']}: {one['rows']} {'行' if zh else 'rows'}" for one in equal
+    )
     text += "".join(f"; {one['database']} {one['table']}: {one['verdict']}, {one['reason']}" for one in wrong)
     left = ", ".join(f"{kind} {count}" for kind, count in sorted(dropped.items())) or "0"
     where = f"LSN {server.get('lsn', '-')}, {server.get('last_commit') or '-'}"
@@ -217,7 +242,9 @@ def findings(
         ),
         _finding(
             "RST-LFT-01",
-            "未随表带来的对象（仅供查询核对）" if zh else "What did not come with the tables, which are there to read and compare",
+            "未随表带来的对象（仅供查询核对）"
+            if zh
+            else "What did not come with the tables, which are there to read and compare",
             "-",
             left,
             "pass",
