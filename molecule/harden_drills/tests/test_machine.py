@@ -26,7 +26,8 @@ REFUSES_ALL = [
     {"kind": "sysctl", "key": "kernel.sysrq", "value": "1"},
 ]
 IN_TIME = 120  # a machine under software emulation starts in half a minute
-KERNEL = ("--set", "harden_controls=audit,kernel")
+# Not what fixes the audit rules until the next start: what is fixed cannot go back before it.
+KERNEL = ("--set", "harden_controls=audit,kernel", "--set", "harden_skip=LNX-AU-24,LNX-AU-25")
 ONLY = (
     "--set",
     "harden_sessions=none",
