@@ -157,10 +157,11 @@ def act(asked: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
         if not check_mode:
             copies.begin(wanted, asked["production"])
         return {"changed": True}
+    if asked["state"] == "prepared":
+        copies.check_room(wanted)
     if check_mode or asked["state"] == "read":
         return {}
     if asked["state"] == "prepared":
-        copies.check_room(wanted)
         copies.make_folders(wanted._replace(account=asked["owner"] or asked["account"]), asked["files"])
     elif asked["state"] == "configured":
         copies.configure(wanted, asked["target_name"], asked["target_time"], asked["timeline"])

@@ -39,6 +39,20 @@ def test_a_value_that_means_nothing_is_told_before_a_host_is_reached(given, said
         variables.read([given], [], runbook.load("harden"))
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("target_time=yesterday", "is no instant with its zone"),
+        ("target_time=2026-11-23 02:10:00", "is no instant with its zone"),
+        ("target_time=2999-01-01T00:00:00Z", "is in the future"),
+    ],
+)
+def test_an_instant_that_cannot_be_gone_back_to_is_told_before_a_host_is_reached(given, said):
+    with pytest.raises(CallError, match=re.escape(said)):
+        variables.read([given], [], runbook.load("drill_restore"))
+    assert variables.read(["target_time=2026-11-22 02:10:00+08:00"], [], runbook.load("drill_restore"))
+
+
 def test_topics_checks_and_wildcards_are_taken():
     given = variables.read(["harden_controls=sshd, LNX-AU-*,LNX-AU-21D"], [], runbook.load("harden"))
     assert given["harden_controls"] == "sshd, LNX-AU-*,LNX-AU-21D"
