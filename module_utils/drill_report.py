@@ -227,6 +227,8 @@ def answers(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
     """The application's own questions, and its last session."""
     asked: Sequence[Mapping[str, Any]] = told.get("answers") or []
     title = "业务查询" if zh else "The application's own questions"
+    if not told.get("server"):
+        return [finding("DRL-ASK-01", title, "-", "-", "unknown")]
     if not asked:
         why = "站点未配置 drill_questions" if zh else "the site has no drill_questions"
         return [finding("DRL-ASK-01", title, "-", why, "unknown")]
