@@ -90,10 +90,8 @@ def test_the_new_timeline_is_archived_and_backed_up_at_once(lost: Lost, root: Ro
 def test_every_page_and_index_of_the_new_server_was_looked_at(lost: Lost, root: Root) -> None:
     proofs = {name: findings(lost.done)[name] for name in ("PRF-PAG-01", "PRF-AMC-01")}
     assert {one.verdict for one in proofs.values()} == {"pass"}, proofs
-    assert (
-        root("standby1", f"{DIALYSIS} -c \"select count(*) from pg_extension where extname = 'amcheck'\"")
-        == "0\n"
-    )
+    left = "select count(*) from pg_extension where extname = 'amcheck'"
+    assert root("standby1", f'{DIALYSIS} -c "{left}"') == "0\n"
 
 
 def test_the_record_has_the_time_to_service_by_phase(lost: Lost) -> None:
