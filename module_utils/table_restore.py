@@ -226,21 +226,21 @@ def findings(
     left = ", ".join(f"{kind} {count}" for kind, count in sorted(dropped.items())) or "0"
     where = f"LSN {server.get('lsn', '-')}, {server.get('last_commit') or '-'}"
     return [
-        _finding(
+        finding(
             "RST-ROW-01",
             "取回的表与恢复副本逐行一致" if zh else "The tables are row by row those of the restored copy",
             "全部一致" if zh else "all equal",
             (text or "-")[:1500],
             "pass" if proven(compared) else "fail",
         ),
-        _finding(
+        finding(
             "RST-TGT-01",
             "恢复到的时点" if zh else "Where the recovery ended",
             "-",
             f"{where}; {schema}",
             "pass" if server else "unknown",
         ),
-        _finding(
+        finding(
             "RST-LFT-01",
             "未随表带来的对象（仅供查询核对）"
             if zh
@@ -253,7 +253,7 @@ def findings(
     ]
 
 
-def _finding(
+def finding(
     id_: str, title: str, expected: str, actual: str, verdict: str, severity: str = "critical"
 ) -> Dict[str, Any]:
     return {

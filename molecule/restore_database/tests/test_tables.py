@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from moments import PSQL, asked, next_second, reason
 
 from lab.calls import Done, environment
 from lab.plan import REPOSITORY
 from lab.scenario import Root, kill_tree, wait_until
 from maintenance.record import Finding
 
-PSQL = "cd /; runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1 -d dialysis"
 PATIENT = "Plum Blossom 4711"
 # With everything that must not come along, and what must.
 MAKE = f"""{PSQL} <<'END'
@@ -63,20 +63,6 @@ class Disaster:
     done: Done
 
 
-def next_second(root: Root) -> str:
-    """The next whole second of the database's own clock, when it has come, with its zone."""
-    at = asked(root, "select extract(epoch from clock_timestamp())::bigint + 1")
-    come = f"select extract(epoch from clock_timestamp()) >= {at}"  # noqa: S608
-    wait_until("the next second", 10, lambda: asked(root, come) == "t")
-    return asked(
-        root, f"select to_char(to_timestamp({at}) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS+00:00')"
-    )
-
-
-def asked(root: Root, statement: str) -> str:
-    return root("db1", f'{PSQL} -c "{statement}"').strip()
-
-
 @pytest.fixture(scope="module")
 def disaster(root: Root, run: Callable[..., Done]) -> Iterator[Disaster]:
     """Rows are made, an instant later they are gone; the runbook brings them beside."""
@@ -92,10 +78,6 @@ def disaster(root: Root, run: Callable[..., Done]) -> Iterator[Disaster]:
     planned = run("restore_database", "--check", *when)
     after_plan = asked(root, SCHEMAS) + root("db1", f"ls {FOLDER} 2>/dev/null || true")
     yield Disaster(at, rows, left, planned, after_plan, run("restore_database", *when))
-
-
-def reason(done: Done) -> str:
-    return str(done.record.outcome_reason)
 
 
 def findings(done: Done) -> dict[str, Finding]:
