@@ -171,10 +171,11 @@ def loss(told: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
 
     Counted from the first of them; where that is not archived yet, from the last one before, which is longer.
     """
-    commit, count, before = told.get("last_commit"), told.get("lost_transactions"), told.get("before")
+    commit = told.get("next_commit") or told.get("last_commit")
+    count, before = told.get("lost_transactions"), told.get("before")
     if not commit or count is None or not before:
         return None
-    at = str((told.get("next_commit") or commit)["at"]).replace("Z", "+00:00")
+    at = str(commit["at"]).replace("Z", "+00:00")
     since = float(before["now_seconds"]) - datetime.datetime.fromisoformat(at).timestamp()
     return {"transactions": count, "seconds": round(max(0.0, since), 1) if count else 0.0}
 

@@ -72,6 +72,7 @@ def _scope(page: Page) -> None:
 
 
 def _phases(page: Page) -> None:
+    page.page_break()
     page.heading(page.t("2  恢复用时（RTO）", "2  Time to recover (RTO)"), 2)
     page.rows_or_note(
         "phases",
