@@ -28,6 +28,10 @@ options:
     description: Count them below this number; 0 counts up to now.
     type: int
     default: 0
+  asked_seconds:
+    description: When the question was asked by the asker's clock, in seconds since 1970; given back beside the answer.
+    type: float
+    default: 0.0
 attributes:
   check_mode:
     description: It changes nothing anyway.
@@ -58,6 +62,11 @@ state:
     load: 0.4
     failed_count: 0
     last_archived: "000000010000000000000005"
+asked_seconds:
+  description: O(asked_seconds), so that C(state.now_seconds) lies between it and the moment at which the answer is read.
+  returned: when it is given
+  type: float
+  sample: 1795400000.0
 committed:
   description: How many were committed from O(since_transaction) on; null where they are too many or too old.
   returned: when O(since_transaction) is given
@@ -94,6 +103,7 @@ def main() -> None:
             "account": {"type": "str", "default": "postgres"},
             "since_transaction": {"type": "int", "default": 0},
             "before_transaction": {"type": "int", "default": 0},
+            "asked_seconds": {"type": "float", "default": 0.0},
         },
         supports_check_mode=True,
     )
@@ -105,6 +115,8 @@ def main() -> None:
         for path in state.pop("files"):
             digest.update(contents(path))
         answer["state"] = {**state, "digest": digest.hexdigest(), "load": os.getloadavg()[0]}
+        if asked["asked_seconds"]:
+            answer["asked_seconds"] = asked["asked_seconds"]
         if asked["since_transaction"]:
             answer["committed"] = committed(
                 asked, asked["before_transaction"] or int(state["next_transaction"])
