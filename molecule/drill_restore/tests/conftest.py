@@ -21,7 +21,7 @@ LEASE = "/var/lib/maintenance/drill.json"
 # A patient's name in two halves: a command line that held it whole would leave it in the log of sudo.
 NAME = ("演练病人", "赵钱孙")
 PSQL = "cd /; runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1 -d dialysis"
-PGBACKREST = "cd /; runuser -u postgres -- pgbackrest --stanza=dialysis"
+PGBACKREST = "cd /; runuser -u pgbackrest -- pgbackrest --stanza=dialysis"
 MARKS = '[{"name": "marks", "database": "dialysis", "query": "SELECT count(*) FROM drill_marks"}]'
 ASKED = (*DRILL, "--set", f"drill_questions={MARKS}")
 TABLES = "create table drill_beat (n bigserial primary key, name text); create table drill_marks (n int)"
@@ -59,7 +59,8 @@ class Drilled:
 
 @pytest.fixture(scope="session")
 def drilled(root: Root, run: Callable[..., Done]) -> Iterator[Drilled]:
-    """Writers, two marks with an instant between, a drill to the newest point and one to that instant."""
+    """A backup, writers, two marks with an instant between, a drill to the newest point and one to that instant."""
+    assert run("configure_backup", "--reason", "the database has no backup").code == 0
     root("db1", WRITE)
     root("db1", f"{PSQL} -c '{MARK}'")
     # The target is a whole second, so that it lies between the two for certain.
@@ -87,9 +88,17 @@ def archived(root: Root) -> Callable[[], str]:
     return close
 
 
+@dataclass
+class Killed:
+    """Another drill beside it, and what it left."""
+
+    beside: Done
+    left: str
+
+
 @pytest.fixture(scope="session")
-def killed(drilled: Drilled, root: Root, options: tuple[str, ...]) -> str:
-    """A drill whose controller was killed with all that it had started, as its copy was there; what it left."""
+def killed(drilled: Drilled, root: Root, run: Callable[..., Done], options: tuple[str, ...]) -> Killed:
+    """A drill whose controller was killed with all that it had started, as its copy was there."""
     assert drilled.newest.code == 0, drilled.newest.out
     process = subprocess.Popen(
         [str(REPOSITORY / "runner.py"), "run", *ASKED, *options],
@@ -101,10 +110,11 @@ def killed(drilled: Drilled, root: Root, options: tuple[str, ...]) -> str:
     copied = f"test -e {FOLDER}/data/PG_VERSION && echo yes || echo no"
     try:
         wait_until("files of a copy", 120, lambda: root("backup1", copied) == "yes\n")
+        beside = run(*DRILL)
     finally:
         kill_tree(process.pid)
         process.wait()
-    return root("backup1", LEFT)
+    return Killed(beside, root("backup1", LEFT))
 
 
 def findings(done: Done) -> dict[str, Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from conftest import ASKED, DRILL, FOLDER, LEASE, LEFT, NAME, PGBACKREST, PSQL, Drilled, findings
+from conftest import DRILL, FOLDER, LEASE, LEFT, NAME, PGBACKREST, PSQL, Drilled, Killed, findings
 
 from lab.calls import Done
 from lab.scenario import Root
@@ -97,36 +97,37 @@ def test_a_segment_that_is_missing_is_named_and_nothing_restored(
     assert root("backup1", LEFT) == ""
 
 
-def test_a_killed_controller_leaves_a_copy_that_the_next_run_wipes(
-    killed: str, run: Run, root: Root, drilled: Drilled
+def test_a_drill_beside_another_is_refused(killed: Killed) -> None:
+    assert killed.beside.code == 1
+    assert "may be under way" in killed.beside.record.outcome_reason
+
+
+def test_what_a_killed_controller_left_is_wiped_by_the_next_run_even_if_that_can_restore_nothing(
+    killed: Killed, run: Run, root: Root
 ) -> None:
-    assert FOLDER in killed
-    assert LEASE in killed
-    flip = flipped(root)
+    assert FOLDER in killed.left
+    assert LEASE in killed.left
+    flip, file = flipped(root)
     root("backup1", flip)
     try:
-        done = run(*ASKED)
+        done = run(*DRILL)
     finally:
         root("backup1", flip)
-    wiped = [
-        step for step in done.record.steps if step.task.startswith("wipe | End") and step.result == "changed"
-    ]
-    assert len(wiped) == 2  # what was left, and its own
-    assert root("backup1", LEFT) == ""
-    # A byte of the newest backup was another: it was not used, and that is no success.
     assert done.code == 1
-    assert findings(done)["DRL-SRC-01"].verdict == "fail"
-    assert findings(done)["DRL-ROW-01"].verdict == "pass"
-    untouched(done)
+    assert file in done.record.outcome_reason  # a byte of the only backup was another
+    wiped = findings(done)["DRL-WIP-01"]
+    assert (wiped.verdict, FOLDER in wiped.actual) == ("pass", True)
+    assert root("backup1", LEFT) == ""
 
 
-def flipped(root: Root) -> str:
-    """A command that turns a bit of a file of the newest backup, and by a second call turns it back."""
+def flipped(root: Root) -> tuple[str, str]:
+    """A command that turns a bit of a file of the newest backup, and by a second call turns it back; the file."""
     newest = root("backup1", "ls -d /var/lib/pgbackrest/backup/dialysis/2*F | sort | tail -1").strip()
     file = root("backup1", f"find {newest}/pg_data/base -type f -size +8k | sort | head -1").strip()
     program = f"f=open('{file}','r+b');f.seek(500);b=f.read(1);f.seek(500);f.write(bytes([b[0]^1]));f.close()"
     # The file keeps its time: only its contents are another.
-    return f'touch -r {file} /root/time; python3 -c "{program}"; touch -r /root/time {file}'
+    command = f'touch -r {file} /root/time; python3 -c "{program}"; touch -r /root/time {file}'
+    return command, file.partition("/pg_data/")[2].partition(".")[0]
 
 
 def test_a_damaged_page_that_the_backup_took_without_a_word_is_found_by_both_proofs(
