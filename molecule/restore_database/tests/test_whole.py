@@ -71,12 +71,25 @@ def test_it_is_made_and_proven_beside_the_live_one(lost: Lost, root: Root) -> No
 def test_an_exchange_that_the_service_does_not_survive_is_taken_back(
     lost: Lost, run: Callable[..., Done], root: Root
 ) -> None:
-    proofs = json.dumps([["false"]])
+    units = json.dumps(["nobody-has-it.service"])
     done = run(
-        "restore_database", *lost.given, "--set", "restore_exchange=true", "--set", f"restore_proofs={proofs}"
+        "restore_database", *lost.given, "--set", "restore_exchange=true", "--set", f"restore_units={units}"
     )
     assert done.code == 1
-    assert "it was taken back" in reason(done)
+    assert "The exchange was taken back" in reason(done)
+    assert asked(root, SESSIONS) == lost.left
+    assert asked(root, NAMES) == f"dialysis dialysis_restored_{lost.digits}"
+
+
+def test_a_run_that_exchanges_nothing_takes_nothing_back(
+    lost: Lost, run: Callable[..., Done], root: Root
+) -> None:
+    proofs = json.dumps([["false"]])
+    done = run(
+        "restore_database", *lost.given, "--set", "restore_back=true", "--set", f"restore_proofs={proofs}"
+    )
+    assert done.code == 1
+    assert "has exchanged nothing" in reason(done)
     assert asked(root, SESSIONS) == lost.left
     assert asked(root, NAMES) == f"dialysis dialysis_restored_{lost.digits}"
 
