@@ -22,7 +22,7 @@ def folder(lab: Lab) -> Path:
     return REPOSITORY / "inventories" / f"test_{lab.name}"
 
 
-def describe(lab: Lab, hosts: list[str]) -> Path:
+def describe(lab: Lab, hosts: list[str], *, pdf: bool = True) -> Path:
     """Write the site: the hosts with their connections, and the variables of inventories/lab."""
     site = folder(lab)
     shutil.rmtree(site, ignore_errors=True)
@@ -31,7 +31,7 @@ def describe(lab: Lab, hosts: list[str]) -> Path:
         yaml.safe_dump(inventory(lab, hosts), explicit_start=True, sort_keys=False)
     )
     text = (REPOSITORY / "inventories" / "lab" / "site.yml").read_text()
-    text = text.replace("site: lab\n", f"site: {site.name}\n")
+    text = text.replace("site: lab\n", f"site: {site.name}\n" + ("" if pdf else "pdf: false\n"))
     (site / "site.yml").write_text(text.replace("../../var/lab/", f"../../var/{lab.keys.name}/"))
     return site
 
@@ -40,10 +40,10 @@ def main(arguments: list[str]) -> int:
     """Start the hosts and describe them, or stop and forget them."""
     lab = Lab.from_environment()
     if arguments[:1] == ["up"]:
-        named = [argument for argument in arguments[1:] if argument != "--without-backups"]
+        named = [argument for argument in arguments[1:] if not argument.startswith("--without-")]
         hosts = check_hosts(named[0].split(",") if named else [])
         states = builder.up(lab, hosts, backups="--without-backups" not in arguments)
-        print(describe(lab, hosts))
+        print(describe(lab, hosts, pdf="--without-pdf" not in arguments))
         return 0 if set(states.values()) == {"running"} else 1
     builder.down(lab)
     shutil.rmtree(folder(lab), ignore_errors=True)

@@ -430,7 +430,8 @@ def _documents(
                 held = orders.approvals(given, signers, prepared.opened).held if given else []
             target = folder / change.file_name(record.site, record.run)
             made = [change.render(given, held, record, target, language=record.language, entry=facts)]
-        for document in [one for one in made if one.suffix == ".docx"]:
+        printed = [one for one in made if one.suffix == ".docx" and prepared.call.site.settings.pdf]
+        for document in printed:
             converted, why = pdf.convert(document, folder)
             if converted:
                 made.append(converted)

@@ -45,6 +45,8 @@ class Settings(BaseModel):
     site: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")
     facts: Facts = Facts()
     language: Literal["zh", "en"] = "zh"
+    # Whether a run makes a PDF beside its Word file. LibreOffice takes some seconds of a slow computer for it.
+    pdf: bool = True
     ledger: str = ""
     principal: str = Field(default="", pattern=r"^[A-Za-z0-9@._+-]*$")
     key: str = ""

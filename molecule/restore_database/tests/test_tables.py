@@ -105,6 +105,8 @@ def test_nothing_of_the_copy_or_of_a_patient_is_left(disaster: Disaster, root: R
     assert disaster.done.code == 0
     assert root("db1", TRACES) == ""
     assert findings(disaster.done)["DRL-WIP-01"].verdict == "pass"
+    # Its site says `pdf: false`.
+    assert {Path(path).suffix for path in disaster.done.told["documents"]} == {".docx"}
     told = [path for path in ledger.rglob("*") if path.is_file() and PATIENT.encode() in path.read_bytes()]
     assert told == []
 
