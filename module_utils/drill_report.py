@@ -274,14 +274,18 @@ def load(told: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
     title = "对生产库的负载" if zh else "Load on production"
     if not before or not after:
         return []
-    text = (
-        f"快照读取 {digest.get('seconds', 0):g} s，尝试 {(digest.get('point') or {}).get('attempts', 0)} 次；"
-        f"系统负载 {before['load']:.2f} → {after['load']:.2f}"
-        if zh
-        else f"one snapshot for {digest.get('seconds', 0):g} s,"
-        f" {(digest.get('point') or {}).get('attempts', 0)} attempts;"
-        f" load average {before['load']:.2f} to {after['load']:.2f}"
-    )
+    average = f"{before['load']:.2f} → {after['load']:.2f}"
+    seconds, attempts = digest.get("seconds"), (digest.get("point") or {}).get("attempts")
+    if seconds is None:
+        text = (
+            f"未读取其表；系统负载 {average}" if zh else f"its tables were not read; load average {average}"
+        )
+    else:
+        text = (
+            f"一个快照，读取 {seconds:g} s，尝试 {attempts} 次；系统负载 {average}"
+            if zh
+            else f"one snapshot, read for {seconds:g} s, {attempts} attempts; load average {average}"
+        )
     return [finding("DRL-LOD-01", title, "-", text, "pass", "", "advice")]
 
 

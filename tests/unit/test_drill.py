@@ -270,6 +270,7 @@ def test_of_the_past_production_has_no_rows_to_compare_with() -> None:
     told = {**TOLD, "point": {}, "target_seconds": 900.0, "production": {}, "unseen": None}
     assert findings(told)["DRL-ROW-01"].verdict == "unknown"
     assert "3 rows" in findings(told)["DRL-ROW-01"].actual
+    assert "not read" in findings(told)["DRL-LOD-01"].actual
     assert drill_report.report(told, "en")["wrong"] == []
 
 
