@@ -58,9 +58,10 @@ def test_nothing_of_the_patients_is_left(drilled: Drilled) -> None:
         assert not path.is_file() or "".join(NAME).encode() not in path.read_bytes()
 
 
-def test_the_report_is_made_as_word_and_pdf(drilled: Drilled) -> None:
-    made = sorted(path.suffix for path in (drilled.newest.entry / "documents").iterdir())
-    assert made == [".docx", ".pdf"]
+def test_the_report_is_made(drilled: Drilled) -> None:
+    (report,) = (drilled.newest.entry / "documents").iterdir()
+    assert "_drill_" in report.name
+    assert report.suffix == ".docx"  # its site says `pdf: false`
 
 
 def test_a_past_instant_is_restored_and_said_to_be_compared_with_nothing(drilled: Drilled) -> None:
