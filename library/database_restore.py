@@ -48,6 +48,10 @@ options:
     description: What the copy said of itself when it had come to its target.
     type: dict
     default: {}
+  since:
+    description: How many transactions production has committed that the copy has not, and where its log is.
+    type: dict
+    default: {}
   language:
     description: Language of the findings.
     type: str
@@ -96,7 +100,7 @@ proven:
   type: bool
   sample: true
 evidence:
-  description: The findings RST-ROW-01 and RST-TGT-01, or RST-XCH-01.
+  description: The findings RST-ROW-01, RST-TGT-01 and RST-LOS-01, or RST-XCH-01.
   returned: with C(proven), C(exchanged), C(returned)
   type: list
   elements: dict
@@ -125,6 +129,7 @@ ARGUMENTS: Dict[str, Any] = {
     "account": {"type": "str", "default": "postgres"},
     "jobs": {"type": "int", "default": 2},
     "server": {"type": "dict", "default": {}},
+    "since": {"type": "dict", "default": {}},
     "language": {"type": "str", "choices": ["zh", "en"], "default": "zh"},
 }
 _SECONDS = 86400
@@ -168,7 +173,10 @@ def act(asked: Dict[str, Any], names: restores.Names, check_mode: bool) -> Dict[
         return {
             "changed": True,
             "proven": proven(compared),
-            "evidence": restores.findings(compared, names, asked["server"], zh),
+            "evidence": [
+                *restores.findings(compared, names, asked["server"], zh),
+                restores.lost(asked["since"], asked["server"], names, zh),
+            ],
         }
     back = asked["state"] == "returned"
     began = time.monotonic()

@@ -213,6 +213,27 @@ def findings(
     ]
 
 
+def lost(since: Mapping[str, Any], server: Mapping[str, Any], names: Names, zh: bool) -> Dict[str, Any]:
+    """What the restored one has not: users lose sight of it by an exchange, and a way back takes it up again."""
+    count = str(since.get("transactions", ""))
+    known = count.isdecimal()
+    span = f"LSN {server.get('lsn', '-')} - {since.get('lsn', '-')}"
+    if zh:
+        text = f"至制作时全实例 {count} 个事务，{span}；{names.live} 的都留在其中，切换后在 {names.before} 里"
+    else:
+        text = f"{count} transactions of all databases, {span}; those of {names.live} stay in it, then in {names.before}"
+    return finding(
+        "RST-LOS-01",
+        "时点之后开始并提交、恢复出的库里没有的"
+        if zh
+        else "Begun and committed after the instant, and not in the restored one",
+        "-",
+        text if known else span,
+        "pass" if known else "unknown",
+        severity="advice",
+    )
+
+
 def exchanged(names: Names, seconds: float, back: bool, zh: bool) -> List[Dict[str, Any]]:
     """What the record says of the exchange."""
     if back:

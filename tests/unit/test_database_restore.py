@@ -95,3 +95,11 @@ def test_a_way_back_that_was_gone_already_changes_nothing(monkeypatch: pytest.Mo
     server = Server(monkeypatch, {"dialysis": LIVE, NAMES.side: SOUND})
     assert not restores.take_back(5432, "postgres", NAMES)
     assert server.said == []
+
+
+@pytest.mark.parametrize(("count", "verdict"), [("812", "pass"), ("", "unknown"), ("None", "unknown")])
+def test_what_the_restored_one_has_not_is_counted_or_unknown(count: str, verdict: str) -> None:
+    since = {"transactions": count, "lsn": "0/9000028"}
+    told = restores.lost(since, {"lsn": "0/8000060"}, NAMES, zh=False)
+    assert (told["verdict"], "812" in told["actual"]) == (verdict, count == "812")
+    assert "LSN 0/8000060 - 0/9000028" in told["actual"]

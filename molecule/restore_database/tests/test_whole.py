@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -62,6 +63,10 @@ def test_it_is_made_and_proven_beside_the_live_one(lost: Lost, root: Root) -> No
     assert {findings(lost.made)[name].verdict for name in ("RST-ROW-01", "RST-TGT-01", "DRL-WIP-01")} == {
         "pass"
     }
+    # The truncation, and whatever else the service has written.
+    missing = findings(lost.made)["RST-LOS-01"]
+    assert missing.verdict == "pass"
+    assert int(re.findall(r"\d+", missing.actual)[0]) >= 1
     assert asked(root, NAMES) == f"dialysis dialysis_restored_{lost.digits}"
     assert asked(root, SESSIONS, f"dialysis_restored_{lost.digits}") == lost.rows
     assert asked(root, OWNER, f"dialysis_restored_{lost.digits}") == lost.owner
