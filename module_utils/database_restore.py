@@ -237,7 +237,7 @@ def lost(since: Mapping[str, Any], server: Mapping[str, Any], names: Names, zh: 
 def exchanged(names: Names, seconds: float, back: bool, zh: bool) -> List[Dict[str, Any]]:
     """What the record says of the exchange."""
     if back:
-        text = f"{names.live} 已换回原库" if zh else f"{names.live} is the former database again"
+        text = f"{names.live} 是切换之前的原库" if zh else f"{names.live} is what it was before any exchange"
     else:
         text = (
             f"{names.live} 现为恢复出的库；原库改名为 {names.before}，一行未删，不再接受连接"
