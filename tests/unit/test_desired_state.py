@@ -155,6 +155,16 @@ def test_what_a_host_cannot_be_given_is_named_and_the_rest_is_done(tmp_path: Pat
     assert [difference.subject for difference in found] == [str(tmp_path / "b")]
 
 
+@pytest.mark.parametrize("fixed", [True, False])
+def test_no_audit_rule_comes_to_those_that_are_fixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fixed: bool
+) -> None:
+    monkeypatch.setattr(desired_state, "_audit_is_locked", lambda: fixed)
+    found, refused = desired_state.plan([{**setting(tmp_path / "rules", "A", "1"), "unlocked_audit": True}])
+    assert [one["kind"] for one in refused] == (["host"] if fixed else [])
+    assert bool(found) is not fixed
+
+
 def test_a_setting_that_needs_what_is_not_there_does_not_keep_its_neighbours_away(tmp_path: Path) -> None:
     path = tmp_path / "a"
     absent = setting(path, "A", "1", needs=str(tmp_path / "no dictionary"))

@@ -26,8 +26,9 @@ REFUSES_ALL = [
     {"kind": "sysctl", "key": "kernel.sysrq", "value": "1"},
 ]
 IN_TIME = 120  # a machine under software emulation starts in half a minute
-# Not what fixes the audit rules until the next start: what is fixed cannot go back before it.
-KERNEL = ("--set", "harden_controls=audit,kernel", "--set", "harden_skip=LNX-AU-24,LNX-AU-25")
+# A few of each kind, since each rule costs an emulated machine seconds; and not what fixes the audit rules until the next
+# start: what is fixed cannot go back before it.
+KERNEL = ("--set", "harden_controls=LNX-AU-04B,LNX-AU-08A,LNX-IP-13A,LNX-IP-13B")
 ONLY = (
     "--set",
     "harden_sessions=none",
@@ -148,9 +149,6 @@ def test_an_undo_says_that_fixed_rules_stay_until_the_next_start(
     assert "tmpfs /tmp tmpfs" in root("vm1", "cat /etc/fstab")
     assert root("vm1", "findmnt -no TARGET /tmp || true") == ""
     assert {one.kind for one in hardened.record.left if one.check == ""} == {"next_start"}
-    again = run("harden", *ONLY, *named[:-1], named[-1] + ",LNX-AU-04C")
-    assert again.code == 0
-    assert again.record.changes == [], "no rule comes to those that are fixed"
     undone = run("undo_hardening", *ONLY)
     assert undone.code == 0, undone.record.outcome_reason
     assert {(one.host, one.kind) for one in undone.record.left} == {("vm1", "next_start")}

@@ -58,6 +58,12 @@ def findings(done: Done) -> dict[str, Finding]:
     return {one.id: one for host in done.record.evidence.values() for one in host}
 
 
+def booked(root: Root, before: str) -> bool:
+    """Whether the proof of the service, and nothing else, has booked in the database that is live now. It is repeated
+    where the application, which has just been started, gave no answer."""
+    return 1 <= int(asked(root, SESSIONS).split("|")[0]) - int(before.split("|")[0]) <= 10
+
+
 def test_it_is_made_and_proven_beside_the_live_one(lost: Lost, root: Root) -> None:
     assert lost.made.code == 0, reason(lost.made)
     assert {findings(lost.made)[name].verdict for name in ("RST-ROW-01", "RST-TGT-01", "DRL-WIP-01")} == {
@@ -106,8 +112,7 @@ def test_the_exchange_gives_users_the_former_rows_and_keeps_the_others(
     assert done.code == 0, reason(done)
     assert findings(done)["RST-XCH-01"].verdict == "pass"
     assert asked(root, NAMES) == f"dialysis dialysis_before_{lost.digits}"
-    # The proof of the service has booked a session in it.
-    assert int(asked(root, SESSIONS).split("|")[0]) == int(lost.rows.split("|")[0]) + 1
+    assert booked(root, lost.rows)
     refused = root(
         "db1", f"cd /; runuser -u postgres -- psql -XqAt -d dialysis_before_{lost.digits} -c '' 2>&1 || true"
     )
@@ -123,4 +128,4 @@ def test_the_way_back_brings_every_row_of_the_former_one(
     done = run("restore_database", *lost.given, "--set", "restore_back=true")
     assert done.code == 0, reason(done)
     assert asked(root, NAMES) == f"dialysis dialysis_restored_{lost.digits}"
-    assert int(asked(root, SESSIONS).split("|")[0]) == int(lost.left.split("|")[0]) + 1
+    assert booked(root, lost.left)
