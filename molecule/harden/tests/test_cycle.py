@@ -80,7 +80,7 @@ def test_the_assessment_holds_all_items_and_its_documents(cycle: Cycle) -> None:
     assessment = cycle.assessed.record.assessment
     assert assessment is not None
     assert len(assessment.items) == 211
-    assert {Path(path).suffix for path in cycle.assessed.told["documents"]} == {".docx", ".pdf", ".xlsx"}
+    assert {Path(path).suffix for path in cycle.assessed.told["documents"]} == {".docx", ".xlsx"}
     assert cycle.assessed.record.changes == []
 
 
