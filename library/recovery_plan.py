@@ -84,6 +84,7 @@ plan:
     target_lsn: 0/9FFFF50
     commits: [{transaction: 812, lsn: 0/9FFFE00, at: "2026-11-23T02:00:00.123456Z"}]
     bytes: 36285297
+    tablespaces: [{path: /srv/ward, bytes: 8192}]
 files:
   description: The files of the archive that a recovery reads, with O(target_time) up to the first commit behind it.
   returned: success

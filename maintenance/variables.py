@@ -116,6 +116,11 @@ def _tables_fault(names: list[str]) -> str:
     return f"'{wrong[0]}' is no table: write database.schema.table" if wrong else ""
 
 
+def _host_fault(name: str) -> str:
+    known = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", name)
+    return "" if known else f"'{name[:40]}' is no name of a host of the inventory, as db1"
+
+
 # What a specification cannot say of a value, and the modules would only say after the hosts were read.
 _MEANINGS: dict[str, Callable[[Any], str]] = {
     "harden_controls": catalogue.control_fault,
@@ -123,5 +128,7 @@ _MEANINGS: dict[str, Callable[[Any], str]] = {
     "harden_confirm_seconds": _seconds_fault,
     "target_time": _instant_fault,
     "tables": _tables_fault,
+    "failed": _host_fault,
+    "standby": _host_fault,
 }
 _SPEC_KEYS = ("type", "elements", "choices", "options")

@@ -33,7 +33,13 @@ def command(port: int, database: str = "", account: str = "postgres") -> List[st
     return ["runuser", "-u", account, "--", "psql", *options]
 
 
-def psql(port: int, statements: Sequence[str], database: str = "postgres", account: str = "postgres") -> str:
+def psql(
+    port: int,
+    statements: Sequence[str],
+    database: str = "postgres",
+    account: str = "postgres",
+    seconds: float = _SECONDS,
+) -> str:
     """What statements print, each in a transaction of its own; the first error ends it.
 
     They go by standard input: whatever stands on a command line is there for every account of the host to see.
@@ -45,7 +51,7 @@ def psql(port: int, statements: Sequence[str], database: str = "postgres", accou
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             universal_newlines=True,
-            timeout=_SECONDS,
+            timeout=seconds,
             env=ENVIRONMENT,
             cwd="/",
             check=False,

@@ -58,6 +58,7 @@ class Manifest(NamedTuple):
     stopped: int
     databases: Dict[str, int]  # name and number
     files: List[File]
+    tablespaces: Tuple[Tuple[str, str], ...] = ()  # the link below the data directory, and where it leads
 
 
 def sections(text: str) -> Dict[str, Dict[str, str]]:
@@ -105,6 +106,11 @@ def manifest(text: str, what: str) -> Manifest:
             stopped=int(backup["backup-timestamp-stop"]),
             databases={name: int(json.loads(value)["db-id"]) for name, value in found.get("db", {}).items()},
             files=files,
+            tablespaces=tuple(
+                (name, str(json.loads(value)["path"]))
+                for name, value in sorted(found.get("backup:target", {}).items())
+                if name.startswith("pg_tblspc/")
+            ),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RepositoryError(f"{what} cannot be understood: {type(error).__name__} {error}") from None

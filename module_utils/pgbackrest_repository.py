@@ -13,7 +13,7 @@ import stat
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from ansible.module_utils import pgbackrest_files as files
 from ansible.module_utils import wal_chain as wal
@@ -250,11 +250,19 @@ def read_wal(reading: Reading) -> Dict[str, Any]:
     }
 
 
-def look_at(reading: Reading, one: Tuple[files.Archived, str, float]) -> Tuple[str, Optional[files.Header]]:
-    """One archived segment."""
+def look_at(
+    reading: Reading,
+    one: Tuple[files.Archived, str, float],
+    see: Optional[Callable[[bytes], None]] = None,
+) -> Tuple[str, Optional[files.Header]]:
+    """One archived segment; what is sound is also shown to `see`, so that nobody has to decrypt it again."""
     segment, path, _time = one
     try:
-        return files.segment_fault(reading.contents(path), segment)
+        contents = reading.contents(path)
+        fault, header = files.segment_fault(contents, segment)
+        if see and not fault:
+            see(b"".join(files.expand(contents, segment.compress)))
+        return fault, header
     except FileNotFoundError:
         return "missing", None
     except (OSError, RepositoryError) as error:

@@ -174,6 +174,21 @@ def report(journal: Mapping[str, Any], language: str) -> Dict[str, List[Dict[str
             "" if new else ("立即补做全量备份" if zh else "take a full backup now"),
         )
     )
+    rebuilt = facts.get("reindexed") or []
+    if rebuilt:
+        number = facts.get("reindexed_indexes", 0)
+        title = (
+            "按新的排序规则版本重建文本索引"
+            if zh
+            else "Indexes of text, built for another version of collation"
+        )
+        place = f"{'; '.join(rebuilt)}: {number} {'个索引' if zh else 'indexes'}"
+        advice = (
+            "按文本分区的表与比较文本的检查约束不在其内，请人工核对"
+            if zh
+            else "ranges of partitions by text, and checks that compare text, are not covered: look at them"
+        )
+        evidence.append(finding("REB-COL-01", title, "-", place, "pass", advice))
     left = facts.get("parity_left") or []
     evidence.append(
         finding(

@@ -164,6 +164,7 @@ def plan(
     have = segments(archive, faults)
     timeline = timeline_of(usable, {*have, *archive.histories}, archive.histories, wanted_timeline)
     proven: Set[Tuple[int, int]] = set()
+    made: Set[str] = set()
     while True:
         try:
             choice = choose(usable, have, archive.histories, timeline, until_gap=until_gap)
@@ -174,7 +175,7 @@ def plan(
             faults.append(damaged)
             del usable[choice.label]
             continue
-        if not damaged_wal(reading, archive, have, choice, proven, faults):
+        if not damaged_wal(reading, archive, have, choice, proven, faults, made):
             break
     told = usable[choice.label]
     names = [wal.name_of(one) for one in replayed(have, archive, choice)]
@@ -198,6 +199,7 @@ def plan(
         "commits": [one._asdict() for one in commits],
         "segments_behind_gap": choice.behind_gap,
         "bytes": sum(file.size for file in told.files),
+        "tablespaces": tablespaces(told, made),
         "databases": sorted(told.databases),
         "faults": faults[:20],
     }
@@ -340,6 +342,15 @@ def damaged_files(reading: Reading, label: str, told: Manifest) -> str:
     return f"{label}: {'; '.join(row['examples'][:2])}" if row["damaged"] or row["missing"] else ""
 
 
+def tablespaces(told: Manifest, made: Iterable[str]) -> List[Dict[str, Any]]:
+    """Folders outside of the data directory that a recovery needs, and how much the backup has for each."""
+    found = {
+        path: sum(file.size for file in told.files if file.name.startswith(link + "/"))
+        for link, path in told.tablespaces
+    }
+    return [{"path": path, "bytes": found.get(path, 0)} for path in sorted({*found, *made})]
+
+
 def replayed(have: Mapping[int, Set[int]], archive: Archive, choice: Choice) -> List[wal.Segment]:
     """The segments that a recovery reads, in their order."""
     return [
@@ -360,11 +371,24 @@ def damaged_wal(
     choice: Choice,
     proven: Set[Tuple[int, int]],
     faults: List[str],
+    made: Set[str],
 ) -> bool:
-    """Read every segment that would be replayed; whether any was damaged, and is not counted as there any more."""
+    """Read every segment that would be replayed; whether any was damaged, and is not counted as there any more.
+
+    Collects the folders of tablespaces that are made on the way.
+    """
     needed = [one for one in replayed(have, archive, choice) if (one.timeline, one.number) not in proven]
     with ThreadPoolExecutor(reading.options.processes) as pool:
-        answers = list(pool.map(lambda one: look_at(reading, archive.segments[wal.name_of(one)][0]), needed))
+        answers = list(
+            pool.map(
+                lambda one: look_at(
+                    reading,
+                    archive.segments[wal.name_of(one)][0],
+                    lambda data: made.update(wal_records.tablespaces(data)),
+                ),
+                needed,
+            )
+        )
     own = str(reading.info["db"][-1]["system-id"])
     worse = False
     for segment, (fault, header) in zip(needed, answers):  # noqa: B905  (Python 3.8)

@@ -101,6 +101,10 @@ db-system-id=7711293890311159514
 [backup:option]
 option-compress-type="zst"
 
+[backup:target]
+pg_data={"path":"/var/lib/postgresql/15/main","type":"path"}
+pg_tblspc/16400={"path":"/srv/ward","tablespace-id":"16400","tablespace-name":"ward","type":"link"}
+
 [cipher]
 cipher-pass="not for anybody"
 
@@ -128,6 +132,7 @@ def test_a_manifest_is_read_with_its_references_bundles_and_bad_pages() -> None:
         "zst",
         {"dialysis": 16387},
     )
+    assert found.tablespaces == (("pg_tblspc/16400", "/srv/ward"),)
     plain, bad, old = found.files
     assert files.place(plain, "/r", found.compress) == "/r/20261123-172825F/pg_data/PG_VERSION.zst"
     assert (bad.name, bad.page_errors, plain.page_errors) == ("pg_data/a=b", True, False)

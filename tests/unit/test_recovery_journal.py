@@ -87,6 +87,7 @@ def test_the_report_is_what_a_record_takes(language: str) -> None:
         ("new_timeline", 1, "REB-SYS-01", "fail"),
         ("new_backup", "", "REB-BAK-01", "fail"),
         ("parity_left", ["timer x is not enabled"], "REB-PAR-01", "partial"),
+        ("reindexed", ["dialysis: 2.36 -> 2.41"], "REB-COL-01", "pass"),
     ],
 )
 def test_what_is_wrong_is_said(fact: str, value: Any, finding: str, verdict: str) -> None:

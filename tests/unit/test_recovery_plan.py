@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.pgbackrest_files import Manifest
-from ansible.module_utils.recovery_plan import PlanError, choose, seconds_of, timeline_of
+from ansible.module_utils.pgbackrest_files import File, Manifest
+from ansible.module_utils.recovery_plan import PlanError, choose, seconds_of, tablespaces, timeline_of
 
 MIB16 = 16 << 20
 
@@ -106,3 +106,19 @@ def test_a_target_that_could_be_meant_twice_is_refused(text: str) -> None:
 def test_a_target_in_the_future_is_refused_with_the_time_of_this_host() -> None:
     with pytest.raises(PlanError, match=r"in the future; it is 2026-11-22T18:09:59Z here"):
         seconds_of("2026-11-22T18:10:00Z", 1795370999)
+
+
+def test_tablespaces_of_the_backup_and_of_the_wal_are_told_once_with_their_size() -> None:
+    def file(name: str, size: int) -> File:
+        return File(name, "A", size, "", "", None, None, 0, False)
+
+    files = [
+        file("pg_data/base/1", 9),
+        file("pg_tblspc/16400/PG_15/5/1", 3),
+        file("pg_tblspc/16400/PG_15/5/2", 4),
+    ]
+    told = ONE["A"]._replace(files=files, tablespaces=(("pg_tblspc/16400", "/srv/ward"),))
+    assert tablespaces(told, {"/srv/new", "/srv/ward"}) == [
+        {"path": "/srv/new", "bytes": 0},
+        {"path": "/srv/ward", "bytes": 7},
+    ]

@@ -53,6 +53,12 @@ def test_an_instant_that_cannot_be_gone_back_to_is_told_before_a_host_is_reached
     assert variables.read(["target_time=2026-11-22 02:10:00+08:00"], [], runbook.load("drill_restore"))
 
 
+@pytest.mark.parametrize("given", ["failed=db1;reboot", "standby=", "failed=../db1"])
+def test_what_is_no_name_of_a_host_is_told_before_a_host_is_reached(given):
+    with pytest.raises(CallError, match=r"--set (failed|standby): .* is no name of a host"):
+        variables.read([given], [], runbook.load("rebuild_database"))
+
+
 def test_topics_checks_and_wildcards_are_taken():
     given = variables.read(["harden_controls=sshd, LNX-AU-*,LNX-AU-21D"], [], runbook.load("harden"))
     assert given["harden_controls"] == "sshd, LNX-AU-*,LNX-AU-21D"

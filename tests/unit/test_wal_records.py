@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from ansible.module_utils.wal_records import end_of
+from ansible.module_utils.wal_records import crc_of, end_of, tablespaces
 
 PAGE, SEGMENT = 8192, 1 << 20
 START = 5 * SEGMENT
@@ -45,6 +45,13 @@ class Writer:
         self.begins.append(self.at)
         self.raw(struct.pack("<IIQBB2xI", 24 + len(body), transaction, 0, info, manager, 0) + body)
         return self.begins[-1]
+
+    def sealed(self, body: bytes) -> int:
+        """A record with its CRC, whole on its page."""
+        place = self.record(10, 0, body)
+        record = self.data[place : place + 24 + len(body)]
+        struct.pack_into("<I", self.data, place + 20, crc_of(bytes(record[24:] + record[:20])))
+        return place
 
     def commit(self, transaction: int, microseconds: int) -> int:
         return self.record(1, 0x80, b"\xff\x08" + struct.pack("<q", microseconds), transaction)
@@ -102,3 +109,44 @@ def test_a_commit_of_a_replicated_or_long_transaction_has_its_time() -> None:
 def test_what_does_not_begin_as_a_segment_is_refused() -> None:
     with pytest.raises(ValueError, match="does not begin"):
         end_of(bytes(SEGMENT))
+
+
+def test_tablespaces_that_are_made_are_found_over_the_edge_of_a_page() -> None:
+    writer = Writer()
+    made = [f"/srv/ward{number}" for number in range(300)]
+    for path in made:
+        body = struct.pack("<I", 16400) + path.encode() + b"\0"
+        writer.record(5, 0x00, b"\xff" + bytes([len(body)]) + body)
+        writer.record(5, 0x10, b"\xff\x04" + struct.pack("<I", 16400))  # dropped
+        writer.record(10, 0, b"\x05\x00\x00" + bytes(4) + b"\xff\x0c" + bytes(4) + b"/no/such\0")
+    assert writer.at > 3 * PAGE
+    assert tablespaces(bytes(writer.data)) == made
+
+
+def test_crc_is_that_of_the_standard() -> None:
+    assert crc_of(b"123456789") == 0xE3069283
+
+
+def test_what_was_cut_off_while_it_was_written_is_no_record() -> None:
+    writer = Writer()
+    whole = writer.sealed(b"whole")
+    torn = writer.sealed(b"torn" + bytes(20))
+    writer.data[torn + 26] ^= 1
+    assert end_of(bytes(writer.data), prove=True).lsn == lsn(whole)
+    assert end_of(bytes(writer.data)).lsn == lsn(torn)
+
+
+def test_a_record_over_the_edge_of_two_segments_is_whole_in_both() -> None:
+    first = Writer()
+    while first.at < SEGMENT - 64:
+        first.record(10, 0, bytes(16))
+    begin = first.at + -first.at % 8
+    body = bytes(80)
+    record = struct.pack("<IIQBB2xI", 24 + len(body), 0, 0, 0, 10, 0) + body
+    first.data[begin:] = record[: SEGMENT - begin]
+    rest = len(record) - (SEGMENT - begin)
+    second = Writer()
+    struct.pack_into("<Q", second.data, 8, START + SEGMENT)
+    struct.pack_into("<I", second.data, 16, rest)
+    assert end_of(bytes(first.data)).lsn != lsn(begin)
+    assert end_of(bytes(first.data + second.data)).lsn == lsn(begin)

@@ -35,17 +35,37 @@ def references(root: Root) -> set[str]:
     return set(root("standby1", f'{DIALYSIS} -c "{REFERENCES}"').split())
 
 
-def test_a_server_that_serves_is_never_given_up(lost: Lost) -> None:
-    assert lost.refused.code == 1
-    assert "db1 still serves" in lost.refused.record.outcome_reason
-    assert lost.untouched == "yes"
-    assert not lost.refused.record.changes
+def test_a_restore_that_is_killed_is_told_and_gone_on_with(lost: Lost) -> None:
+    assert lost.killed.code == 1
+    assert "rebuild-dialysis ended with code 137" in str(lost.killed.record.outcome_reason)
 
 
-def test_a_segment_that_is_missing_in_the_middle_is_refused_by_its_name(lost: Lost) -> None:
-    assert lost.gap.code == 1
-    assert lost.missing in lost.gap.record.outcome_reason
-    assert "rebuild_until_gap" in lost.gap.record.outcome_reason
+def test_indexes_that_another_library_would_read_wrongly_are_built_again(lost: Lost, root: Root) -> None:
+    assert lost.unsorted.code == 1
+    assert "sorts by another version (dialysis)" in lost.unsorted.record.outcome_reason
+    assert "rebuild_reindex=true" in lost.unsorted.record.outcome_reason
+    assert lost.done.code == 0
+    assert "dialysis: 2.28 -> " in findings(lost.done)["REB-COL-01"].actual
+    noted = "select datcollversion = pg_database_collation_actual_version(oid) from pg_database"
+    noted += " where datname = 'dialysis'"
+    assert root("standby1", f'{PSQL} -c "{noted}"') == "t\n"
+    # Those of text have another file than the cluster gave them, and those of numbers the first one.
+    built = "select distinct (0 = all (indcollation)), pg_relation_filenode(indexrelid) <> indexrelid"
+    built += " from pg_index where indrelid = 'dialysis.patients'::regclass order by 1"
+    assert root("standby1", f'{DIALYSIS} -c "{built}"') == "f|t\nt|f\n"
+
+
+def test_a_damaged_page_of_the_new_server_fails_every_run_until_it_is_whole(lost: Lost) -> None:
+    assert lost.damaged.code == 1
+    assert "restored from is damaged" in lost.damaged.record.outcome_reason
+    found = findings(lost.damaged)
+    assert found["PRF-PAG-01"].verdict == "fail"
+    assert "public.quiet" in found["PRF-PAG-01"].actual
+    assert found["REB-BAK-01"].verdict == "fail"
+
+
+def test_tablespaces_made_before_and_after_the_backup_are_there(lost: Lost) -> None:
+    assert lost.spaces == "500\npostgres 700\n" * 2
 
 
 def test_every_interruption_leaves_a_journal_that_the_next_run_goes_on_from(lost: Lost) -> None:
