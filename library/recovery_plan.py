@@ -41,6 +41,17 @@ options:
       - Empty for the end of the archive.
     type: str
     default: ""
+  received:
+    description:
+      - A folder of C(pg_receivewal --synchronous), whose WAL behind the archive is proven and planned as well. The
+        target is then its last whole record.
+      - Fails where there is such WAL and it cannot be replayed, as it holds commits that were acknowledged.
+    type: path
+    default: ""
+  ignore_received:
+    description: Whether what is in O(received) is given up; it is told by name.
+    type: bool
+    default: false
   awaits:
     description: A segment that must have arrived; it is waited for O(awaits_seconds).
     type: str
@@ -85,6 +96,8 @@ plan:
     commits: [{transaction: 812, lsn: 0/9FFFE00, at: "2026-11-23T02:00:00.123456Z"}]
     bytes: 36285297
     tablespaces: [{path: /srv/ward, bytes: 8192}]
+    received: [{file: 00000001000000000000000A.partial, segment: "00000001000000000000000A", sha256: 9f86d0…}]
+    received_given_up: []
 files:
   description: The files of the archive that a recovery reads, with O(target_time) up to the first commit behind it.
   returned: success
@@ -112,8 +125,9 @@ import time
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.pgbackrest_files import RepositoryError
-from ansible.module_utils.pgbackrest_repository import Options, Reading
+from ansible.module_utils.pgbackrest_files import RepositoryError, expand
+from ansible.module_utils.pgbackrest_repository import Options, Reading, read_archive
+from ansible.module_utils.received_wal import ReceivedError, extended, newer
 from ansible.module_utils.recovery_plan import (
     PlanError,
     await_segment,
@@ -135,6 +149,8 @@ def main() -> None:
             "timeline": {"type": "int", "default": 0},
             "until_gap": {"type": "bool", "default": False},
             "target_time": {"type": "str", "default": ""},
+            "received": {"type": "path", "default": ""},
+            "ignore_received": {"type": "bool", "default": False},
             "awaits": {"type": "str", "default": ""},
             "commits_of": {"type": "str", "default": ""},
             "awaits_seconds": {"type": "int", "default": 120},
@@ -151,6 +167,10 @@ def main() -> None:
             await_segment(reading, asked["awaits"], asked["awaits_seconds"])
         answer["plan"] = plan(reading, asked["timeline"], until_gap=asked["until_gap"], target=target)
         answer["files"] = listed(reading, answer["plan"])
+        if asked["received"]:
+            answer["plan"] = with_received(
+                reading, answer["plan"], asked["received"], asked["ignore_received"]
+            )
         if asked["commits_of"]:
             last, first = commits_around(reading, asked["commits_of"])
             answer["last_commit"] = last._asdict() if last else {}
@@ -160,6 +180,25 @@ def main() -> None:
     if target is not None:
         answer["target_seconds"] = target
     module.exit_json(**answer)
+
+
+def with_received(reading: Reading, plan: Dict[str, Any], folder: str, ignore: bool) -> Dict[str, Any]:
+    """The plan, going on with what only the receiver has; or with what of it is given up."""
+    if ignore:
+        return {**plan, "received": [], "received_given_up": newer(folder, plan["last_segment"])}
+
+    def archived() -> bytes:
+        file, path, _time = read_archive(reading).segments[plan["last_segment"]][0]
+        return b"".join(expand(reading.contents(path), file.compress))
+
+    try:
+        return {**extended(plan, folder, archived), "received_given_up": []}
+    except ReceivedError as error:
+        raise PlanError(
+            f"the receiver has WAL behind the archive ({folder}: {', '.join(newer(folder, plan['last_segment'])[:3])})"
+            f" with commits that were acknowledged, and it cannot be replayed: {error}. Where it is given up:"
+            " --set rebuild_ignore_received=true"
+        ) from None
 
 
 if __name__ == "__main__":

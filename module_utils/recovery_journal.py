@@ -210,12 +210,32 @@ def losses(facts: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
     when = f"{last['at']} (xid {last['transaction']}, {last['lsn']})" if last else "-"
     reached = facts.get("replayed_lsn", "-")
     behind = int(facts.get("segments_behind_gap", 0))
+    received = facts.get("received") or []
+    given_up = facts.get("received_given_up") or []
     place = f"{facts['last_segment']}, LSN {reached}"
+    # Whether every commit waited for the receiver up to the end, only the failed server could have told.
+    names = ", ".join(one["file"] for one in received)
     if zh:
-        text = f"已恢复至 {place}；最后一个已提交事务 {when}。其后由故障服务器确认、尚未归档的事务已丢失"
+        text = f"已恢复至 {place}；最后一个已提交事务 {when}。"
+        text += (
+            f"同步接收端的日志 {names} 已重放；只有在提交不等待接收端期间（接收端离线）确认的事务可能丢失"
+            if received
+            else "其后由故障服务器确认、尚未归档的事务已丢失"
+        )
     else:
-        text = f"recovered to {place}; last committed transaction {when}."
-        text += " What the failed server acknowledged after it and had not archived is lost"
+        text = f"recovered to {place}; last committed transaction {when}. "
+        text += (
+            f"WAL of the synchronous receiver was replayed ({names}): only what was acknowledged while commits"
+            " did not wait for it (it was away) can be lost"
+            if received
+            else "What the failed server acknowledged after it and had not archived is lost"
+        )
+    if given_up:
+        text += (
+            f"；放弃了接收端的 {', '.join(given_up)}"
+            if zh
+            else f"; given up of the receiver: {', '.join(given_up)}"
+        )
     if behind:
         text += (
             f"; {behind} segments behind a gap were given up"
@@ -228,7 +248,7 @@ def losses(facts: Mapping[str, Any], zh: bool) -> List[Dict[str, Any]]:
         else "have the ward compare what it recorded after that instant on paper or on the machines, and enter it again"
     )
     title = "数据丢失（RPO）" if zh else "Data loss (RPO)"
-    return [finding("REB-RPO-01", title, "0", text, "fail" if behind else "partial", advice)]
+    return [finding("REB-RPO-01", title, "0", text, "fail" if behind or given_up else "partial", advice)]
 
 
 def now() -> float:

@@ -87,6 +87,8 @@ def test_the_report_is_what_a_record_takes(language: str) -> None:
         ("new_timeline", 1, "REB-SYS-01", "fail"),
         ("new_backup", "", "REB-BAK-01", "fail"),
         ("parity_left", ["timer x is not enabled"], "REB-PAR-01", "partial"),
+        ("received_given_up", ["00000001000000000000000A.partial"], "REB-RPO-01", "fail"),
+        ("received", [{"file": "00000001000000000000000A.partial"}], "REB-RPO-01", "partial"),
         ("reindexed", ["dialysis: 2.36 -> 2.41"], "REB-COL-01", "pass"),
     ],
 )

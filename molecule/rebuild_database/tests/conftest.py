@@ -97,7 +97,7 @@ def cut(lab: Lab, run: Callable[..., Done], root: Root, tmp_path_factory: pytest
     """Back up, write, refuse while it lives, cut its power."""
     root("db1", TABLESPACE.format(name="ward"))
     root("db1", f'{PSQL} -c "{OTHER_VERSION}" -c "{QUIET}"')
-    assert run("configure_backup").code == 0
+    assert run("configure_backup", "--set", "backup_rpo=zero").code == 0
     writer = Writer(lab, tmp_path_factory.mktemp("writer"))
     try:
         writer.wait_for(20)
@@ -110,7 +110,7 @@ def cut(lab: Lab, run: Callable[..., Done], root: Root, tmp_path_factory: pytest
         root("db1", TABLESPACE.format(name="archive"))
         writer.wait_for(len(writer.acknowledged()) + 40)
         last = archived_segment(root)
-        # What comes now is acknowledged and not archived: it is what an archive alone loses.
+        # What comes now is acknowledged and not archived: an archive alone loses it, the synchronous receiver has it.
         writer.wait_for(len(writer.acknowledged()) + 20)
         builder.cut_power(lab, "db1")
     finally:
