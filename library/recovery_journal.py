@@ -6,18 +6,24 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: recovery_journal
-short_description: How far the rebuild of a database server is, kept on the machine that is being built
+short_description: How far the rebuild of a database server, or the return to it, is, kept on the machine that is being built
 description:
   - A run that was interrupted is gone on with from here, by anybody, from anywhere. What is marked has happened.
   - It holds no secret and no patient.
+  - C(ended) puts a journal by whose story is over, so that another can begin. It stays readable beside.
 version_added: 0.5.0
 options:
+  kind:
+    description: Whose journal.
+    type: str
+    choices: [rebuild, failback]
+    default: rebuild
   state:
     description:
       - C(read) tells what is; C(begun) begins a journal, or goes on with that of the same rebuild and refuses another's.
       - C(marked) notes that O(phase) has ended, or only O(facts); C(reported) makes findings and numbers of it.
     type: str
-    choices: [read, begun, marked, reported]
+    choices: [read, begun, marked, reported, ended]
     default: read
   failed:
     description: The server that failed.
@@ -67,11 +73,13 @@ journal:
   sample: {failed: db1, standby: standby1, marks: {begun: 1795400000.0}, facts: {}}
 """
 
+from ansible.module_utils import failback_report
 from ansible.module_utils import recovery_journal as journals
 from ansible.module_utils.basic import AnsibleModule
 
 ARGUMENTS = {
-    "state": {"type": "str", "choices": ["read", "begun", "marked", "reported"], "default": "read"},
+    "kind": {"type": "str", "choices": ["rebuild", "failback"], "default": "rebuild"},
+    "state": {"type": "str", "choices": ["read", "begun", "marked", "reported", "ended"], "default": "read"},
     "failed": {"type": "str", "default": ""},
     "standby": {"type": "str", "default": ""},
     "stanza": {"type": "str", "default": ""},
@@ -85,22 +93,32 @@ def main() -> None:
     """One step."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     asked = module.params
+    failback = asked["kind"] == "failback"
+    folder = journals.FAILBACK_FOLDER if failback else journals.FOLDER
     try:
-        there = journals.read()
+        there = journals.read(folder)
         told = there
         if asked["state"] == "begun":
             told = journals.begun(there, asked["failed"], asked["standby"], asked["stanza"], journals.now())
         elif asked["state"] == "marked" and (there or not module.check_mode):
             if there is None:
-                module.fail_json(msg="no rebuild has begun on this machine")
+                module.fail_json(msg=f"no {asked['kind']} has begun on this machine")
             told = journals.marked(there, asked["phase"], asked["facts"], journals.now())
+        elif asked["state"] == "ended" and there:
+            told = None
+            if not module.check_mode:
+                journals.put_by(there, folder)
         if told is not None and told != there and not module.check_mode:
-            journals.write(told)
+            journals.write(told, folder)
     except (journals.JournalError, OSError) as error:
         module.fail_json(msg=str(error))
-    answer = journals.report(told, asked["language"]) if asked["state"] == "reported" and told else {}
+    report = failback_report.report if failback else journals.report
+    answer = report(told, asked["language"]) if asked["state"] == "reported" and told else {}
     module.exit_json(
-        changed=told != there, path=journals.path_of(), journal=told or {"marks": {}, "facts": {}}, **answer
+        changed=told != there,
+        path=journals.path_of(folder),
+        journal=told or {"marks": {}, "facts": {}},
+        **answer,
     )
 
 

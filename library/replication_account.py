@@ -11,6 +11,7 @@ description:
   - On the receiver's host (O(side=receiver)) it makes a random password in a password file of the receiver's account,
     once, and returns what PostgreSQL keeps of it (SCRAM-SHA-256), from which nobody can log in.
   - On the database server (O(side=database)) it makes the role with that, and lets it in from one address alone.
+  - With O(state=absent) either side has nothing of it any more.
 version_added: 0.4.0
 options:
   side:
@@ -18,6 +19,11 @@ options:
     type: str
     choices: [receiver, database]
     required: true
+  state:
+    description: Whether there is such an account.
+    type: str
+    choices: [present, absent]
+    default: present
   name:
     description: The role.
     type: str
@@ -67,7 +73,7 @@ EXAMPLES = r"""
 RETURN = r"""
 verifier:
   description: What PostgreSQL keeps of the password.
-  returned: when O(side=receiver)
+  returned: when O(side=receiver) and O(state=present)
   type: str
   sample: SCRAM-SHA-256$4096:…
 """
@@ -96,6 +102,7 @@ def main() -> None:
     module = AnsibleModule(
         {
             "side": {"type": "str", "choices": ["receiver", "database"], "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "name": {"type": "str", "default": "backup_receiver"},
             "port": {"type": "int", "default": 5432},
             "server": {"type": "str", "default": ""},
@@ -124,12 +131,21 @@ def receiver(asked: Dict[str, Any], planned: bool) -> Dict[str, Any]:
         with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
     found = [line[len(start) :] for line in lines if line.startswith(start)]
+    if asked["state"] == "absent":
+        if found and not planned:
+            keep_passwords(asked, [line for line in lines if not line.startswith(start)])
+        return {"changed": bool(found)}
     password = found[0] if found else secrets.token_urlsafe(32)
     if not found and not planned:
-        account = pwd.getpwnam(asked["owner"])
-        text = "\n".join([*lines, start + password, ""])
-        write_file(path, text.encode(), 0o600, account.pw_uid, account.pw_gid)
+        keep_passwords(asked, [*lines, start + password])
     return {"changed": not found, "verifier": scram(password)}
+
+
+def keep_passwords(asked: Dict[str, Any], lines: Sequence[str]) -> None:
+    """The password file, which nobody but its account reads."""
+    account = pwd.getpwnam(asked["owner"])
+    text = "\n".join([*lines, ""])
+    write_file(asked["password_file"], text.encode(), 0o600, account.pw_uid, account.pw_gid)
 
 
 def scram(password: str) -> str:
@@ -143,12 +159,18 @@ def scram(password: str) -> str:
 
 
 def database(module: AnsibleModule) -> Dict[str, Any]:
-    """The role, and its line of pg_hba.conf: the first that matches is the one that counts."""
+    """The role, and its line of pg_hba.conf: the first that matches is the one that counts; or neither."""
     asked, changed = module.params, False
     port, role = asked["port"], asked["name"]
-    address = str(ipaddress.ip_network(asked["address"]))
     # The role's name was checked: it can stand in a statement.
     where = f"where rolname = '{role}'"
+    if asked["state"] == "absent":
+        if psql(port, [f"select 1 from pg_roles {where}"]).strip():  # noqa: S608
+            changed = True
+            if not module.check_mode:
+                psql(port, [f"drop role {role}"])
+        return {"changed": let_in(module, "") or changed}
+    address = str(ipaddress.ip_network(asked["address"]))
     kept = psql(port, [f"select rolpassword from pg_authid {where} and rolreplication"])  # noqa: S608
     if kept.strip() != asked["verifier"]:
         changed = True
@@ -157,21 +179,27 @@ def database(module: AnsibleModule) -> Dict[str, Any]:
             verb = "alter" if exists else "create"
             psql(port, [f"{verb} role {role} login replication password {literal(asked['verifier'])}"])
     kind = "hostssl" if psql(port, ["show ssl"]).strip() == "on" else "host"
-    line = f"{kind} replication {role} {address} scram-sha-256 {MARK}"
+    return {"changed": let_in(module, f"{kind} replication {role} {address} scram-sha-256 {MARK}") or changed}
+
+
+def let_in(module: AnsibleModule, line: str) -> bool:
+    """The role's line of pg_hba.conf, or none; whether that is a change."""
+    port, role = module.params["port"], module.params["name"]
     path = psql(port, ["show hba_file"]).strip()
     with open(path, encoding="utf-8") as file:
         lines = file.read().splitlines()
-    wanted = [line, *(one for one in lines if not (one.endswith(MARK) and f" {role} " in one))]
-    if wanted != lines:
-        changed = True
-        if not module.check_mode:
-            rewrite(path, wanted)
-            faults = psql(port, ["select error from pg_hba_file_rules where error is not null"]).strip()
-            if faults:
-                rewrite(path, lines)
-                raise DatabaseError(f"{path} would be refused: {faults}")
-            psql(port, ["select pg_reload_conf()"])
-    return {"changed": changed}
+    wanted = [
+        *([line] if line else []),
+        *(one for one in lines if not (one.endswith(MARK) and f" {role} " in one)),
+    ]
+    if wanted != lines and not module.check_mode:
+        rewrite(path, wanted)
+        faults = psql(port, ["select error from pg_hba_file_rules where error is not null"]).strip()
+        if faults:
+            rewrite(path, lines)
+            raise DatabaseError(f"{path} would be refused: {faults}")
+        psql(port, ["select pg_reload_conf()"])
+    return wanted != lines
 
 
 def rewrite(path: str, lines: Sequence[str]) -> None:

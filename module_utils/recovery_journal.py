@@ -1,4 +1,4 @@
-"""How far a rebuild is, kept on the machine that is being built, and what its record says of it.
+"""How far a rebuild or a return is, kept on the machine that is being built, and what the record of a rebuild says.
 
 The journal is what a second run goes on from, whoever starts it and from wherever. What is written here has happened;
 what is not may have begun.
@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from ansible.module_utils.restore_tree import write_file
 
 FOLDER = "/var/lib/maintenance/rebuild"
+FAILBACK_FOLDER = "/var/lib/maintenance/failback"
 SCHEMA = "recovery-journal/1"
 # The phases in their order, with what they are called in a record.
 PHASES = {
@@ -24,6 +25,16 @@ PHASES = {
     "promoted": ("核对并提升为主库", "look, and promote"),
     "serving": ("应用切换并验证", "point the application here, and prove it"),
     "backed_up": ("重建备份", "back up again"),
+}
+# Those of the return to the old machine.
+FAILBACK_PHASES = {
+    "copied": ("复制数据文件", "copy the files"),
+    "streaming": ("追上在用主库", "catch up with the present primary"),
+    "proven": ("逐页核对副本", "read every page of the copy"),
+    "promoted": ("停写、核对、切换", "stop writes, compare, switch"),
+    "serving": ("应用切换并验证", "point the application here, and prove it"),
+    "archived": ("归档改由本机推送", "archive from here"),
+    "backed_up": ("重新全量备份", "back up again"),
 }
 _CLAUSE = "3.2.3"
 
@@ -58,6 +69,13 @@ def write(journal: Mapping[str, Any], folder: str = FOLDER) -> None:
     write_file(path_of(folder), text.encode(), 0o600, os.geteuid(), os.getegid())
 
 
+def put_by(journal: Mapping[str, Any], folder: str = FOLDER) -> str:
+    """Move a journal whose story has ended out of the way; where it is now."""
+    kept = os.path.join(folder, f"journal-{int(journal['marks']['begun'])}.json")
+    os.replace(path_of(folder), kept)
+    return kept
+
+
 def begun(
     there: Optional[Dict[str, Any]], failed: str, standby: str, stanza: str, now: float
 ) -> Dict[str, Any]:
@@ -81,20 +99,20 @@ def begun(
 
 def marked(journal: Mapping[str, Any], phase: str, facts: Mapping[str, Any], now: float) -> Dict[str, Any]:
     """With a phase that has ended and what is known from it; the first time counts, however often it is run again."""
-    if phase and phase not in PHASES:
-        raise JournalError(f"'{phase}' is no phase; they are: {', '.join(PHASES)}")
+    if phase and phase not in PHASES and phase not in FAILBACK_PHASES:
+        raise JournalError(f"'{phase}' is no phase; they are: {', '.join({**PHASES, **FAILBACK_PHASES})}")
     if phase in journal["marks"]:
         return dict(journal)
     marks = {**journal["marks"], phase: now} if phase else journal["marks"]
     return {**journal, "marks": marks, "facts": {**journal["facts"], **facts}}
 
 
-def seconds_by_phase(journal: Mapping[str, Any]) -> Dict[str, float]:
+def seconds_by_phase(journal: Mapping[str, Any], phases: Mapping[str, Any] = PHASES) -> Dict[str, float]:
     """How long each phase took, from the end of the one before. The backup runs beside those after the promotion."""
     marks = journal["marks"]
     found: Dict[str, float] = {}
     last = marks["begun"]
-    for phase in PHASES:
+    for phase in phases:
         if phase in marks:
             since = marks.get("promoted", last) if phase == "backed_up" else last
             found[phase] = round(max(0.0, marks[phase] - since), 1)
