@@ -89,7 +89,8 @@ QUERY = f"""
 select json_build_object({PLACE}
   'paused', case when pg_is_in_recovery() then pg_get_wal_replay_pause_state() = 'paused' else false end,
   'receiving', exists (select from pg_stat_wal_receiver where status = 'streaming'),
-  'behind', case when pg_is_in_recovery() then pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) else 0 end,
+  'behind', case when pg_is_in_recovery()
+    then pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) else 0 end,
   'last_commit', to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
   'databases', (select json_agg(datname order by datname) from pg_database where datallowconn and not datistemplate),
   'collation_differs', (select coalesce(json_agg(datname order by datname), '[]') from pg_database

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: recovery_journal
-short_description: How far the rebuild of a database server, or the return to it, is, kept on the machine that is being built
+short_description: How far a rebuild or a return is, kept on the machine that becomes the database server
 description:
   - A run that was interrupted is gone on with from here, by anybody, from anywhere. What is marked has happened.
   - It holds no secret and no patient.

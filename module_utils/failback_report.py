@@ -8,7 +8,7 @@ from ansible.module_utils.recovery_journal import FAILBACK_PHASES, finding, seco
 
 
 def report(journal: Mapping[str, Any], language: str) -> Dict[str, List[Dict[str, Any]]]:
-    """Evidence and metrics: how long nobody could write, that no row was lost, which server it is, backup, what is left."""
+    """Evidence and metrics: how long nobody could write, that no row was lost, which server it is, what is left."""
     zh = language == "zh"
     facts, marks = journal["facts"], journal["marks"]
     phases = seconds_by_phase(journal, FAILBACK_PHASES)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils import failback_report
 from ansible.module_utils import recovery_journal as journals
 
 from maintenance.record import Finding, Metric
@@ -96,3 +97,76 @@ def test_what_is_wrong_is_said(fact: str, value: Any, finding: str, verdict: str
     journal = journals.marked(whole(), "", {fact: value}, 1.0)
     found = {one["id"]: one["verdict"] for one in journals.report(journal, "en")["evidence"]}
     assert found[finding] == verdict
+
+
+RETURNED: dict[str, Any] = {
+    "system_id": "7",
+    "timeline": 2,
+    "data_directory": "/var/lib/postgresql/15/main",
+    "shutdown_lsn": "0/A000028",
+    "replayed_lsn": "0/A0000A0",
+    "questions": ["sessions"],
+    "answers_before": ["1958"],
+    "answers": ["1958"],
+    "stopped_at": 1000.0,
+    "serving_at": 1007.5,
+    "new_system_id": "7",
+    "new_timeline": 3,
+    "new_backup": "20261124-101500F",
+    "old_data": "/var/lib/postgresql/15/main.given-up-100",
+}
+
+
+def returned(**facts: Any) -> dict[str, Any]:
+    """A journal of a return, with facts in the place of the usual ones."""
+    journal = journals.begun(None, "db1", "standby1", "dialysis", 100.0)
+    for number, phase in enumerate(journals.FAILBACK_PHASES):
+        journal = journals.marked(journal, phase, {**RETURNED, **facts}, 110.0 + 10 * number)
+    return journal
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_return_tells_that_nothing_was_lost_and_how_long_nobody_could_write(language: str) -> None:
+    told = failback_report.report(returned(), language)
+    verdicts = {one["id"]: one["verdict"] for one in told["evidence"]}
+    assert verdicts == {
+        "FBK-RPO-01": "pass",
+        "FBK-SYS-01": "pass",
+        "FBK-OUT-01": "pass",
+        "FBK-ASK-01": "pass",
+        "FBK-BAK-01": "pass",
+        "FBK-LEFT-01": "manual",
+    }
+    assert all(Finding.model_validate(one) for one in told["evidence"])
+    numbers = {one["name"]: one["value"] for one in told["metrics"] if Metric.model_validate(one)}
+    assert numbers["failback_outage_seconds"] == 7.5
+    assert "main.given-up-100" in told["evidence"][-1]["actual"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "id_", "verdict"),
+    [
+        ({"new_timeline": 4}, "FBK-SYS-01", "fail"),
+        ({"new_system_id": "8"}, "FBK-SYS-01", "fail"),
+        ({"answers": ["1957"]}, "FBK-ASK-01", "fail"),
+        ({"answers": []}, "FBK-ASK-01", "fail"),
+        ({"new_backup": ""}, "FBK-BAK-01", "fail"),
+    ],
+)
+def test_a_return_that_went_wrong_says_so(facts: dict[str, Any], id_: str, verdict: str) -> None:
+    told = failback_report.report(returned(**facts), "en")
+    assert {one["id"]: one["verdict"] for one in told["evidence"]}[id_] == verdict
+
+
+def test_a_return_without_its_last_record_claims_nothing() -> None:
+    journal = returned()
+    del journal["facts"]["replayed_lsn"]
+    told = failback_report.report(journal, "en")
+    assert {one["id"]: one["verdict"] for one in told["evidence"]}["FBK-RPO-01"] == "unknown"
+
+
+def test_a_journal_whose_story_is_over_is_put_by(tmp_path: Path) -> None:
+    journals.write(whole(), str(tmp_path))
+    kept = journals.put_by(whole(), str(tmp_path))
+    assert Path(kept).name == "journal-100.json"
+    assert journals.read(str(tmp_path)) is None

@@ -31,6 +31,7 @@ def module() -> ModuleType:
 def asked(path: Path) -> dict[str, object]:
     owner = pwd.getpwuid(os.getuid()).pw_name
     return {
+        "state": "present",
         "server": "db1",
         "port": 5432,
         "name": "backup_receiver",
@@ -52,6 +53,20 @@ def test_the_password_is_made_once_and_stays_in_its_file(module: ModuleType, tmp
     assert len(password) >= 40
     assert password not in first["verifier"]
     assert oct(path.stat().st_mode)[-3:] == "600"
+
+
+def test_an_account_that_is_needed_no_more_leaves_the_others_passwords(
+    module: ModuleType, tmp_path: Path
+) -> None:
+    path = tmp_path / ".pgpass"
+    path.write_text("other:5432:x:y:kept\n")
+    module.receiver(asked(path), False)
+    gone = {**asked(path), "state": "absent"}
+    assert module.receiver(gone, True)["changed"] is True
+    assert len(path.read_text().splitlines()) == 2
+    assert module.receiver(gone, False)["changed"] is True
+    assert path.read_text() == "other:5432:x:y:kept\n"
+    assert module.receiver(gone, False)["changed"] is False
 
 
 def test_a_plan_writes_nothing(module: ModuleType, tmp_path: Path) -> None:
