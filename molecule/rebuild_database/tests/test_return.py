@@ -150,7 +150,9 @@ def test_data_of_somebody_else_is_never_put_aside(returned: Returned) -> None:
     assert not {task for task in changed(returned.foreign) if not task.startswith("guard")}
 
 
-def test_servers_that_are_not_alike_are_not_exchanged_and_the_service_comes_back_at_once(returned: Returned) -> None:
+def test_servers_that_are_not_alike_are_not_exchanged_and_the_service_comes_back_at_once(
+    returned: Returned,
+) -> None:
     assert returned.refused.code == 1
     assert "do not give the same answers" in returned.refused.record.outcome_reason
     assert returned.undone == "active\nenabled-runtime\nTrue"
