@@ -102,7 +102,6 @@ def returned(
     try:
         kill_controller_when(lambda: "copied" in marks(root), options)
         copied = marks(root)
-        kill_controller_when(lambda: "proven" in marks(root), options)
         refused = run(*RETURN, *question("select pg_is_in_recovery()"))
         undone = root("standby1", STATE) + str(serves(root, "standby1"))
         asked = question("select 1 from pg_sleep(case when pg_is_in_recovery() then 60 else 0 end)")
