@@ -32,6 +32,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     calls: list[tuple[str, ...]] = []
     monkeypatch.setattr(module, "FOLDER", tmp_path)
     monkeypatch.setattr(module, "PROMOTING", tmp_path / "promoting")
+    monkeypatch.setattr(module, "GIVEN", tmp_path / "given")
     monkeypatch.setattr(module, "run", lambda *command: calls.append(command))
     monkeypatch.setattr(module.time, "sleep", lambda seconds: calls.append(("sleep", f"{seconds:.0f}")))
     module.calls = calls  # type: ignore[attr-defined]
@@ -40,12 +41,12 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.mark.parametrize(
     ("promoting", "answer", "step"),
-    [(False, None, "start"), (True, None, "ask"), (True, 2, "start"), (True, 3, "stay")],
+    [(False, None, "start"), (True, None, ""), (True, 2, "start"), (True, 3, "stay")],
 )
 def test_it_starts_only_what_can_be_the_only_one(
     program: ModuleType, promoting: bool, answer: int | None, step: str
 ) -> None:
-    assert program.decide(promoting, 2, answer) == step
+    assert program.decide(promoting, TOLD, answer) == step
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,38 @@ def test_a_promoted_machine_keeps_this_one_stopped_and_masked(
     ]
     assert (tmp_path / "standby.signal").exists()
     assert not (tmp_path / "promoting").exists()
+
+
+def test_what_was_confirmed_while_it_waited_is_never_started(
+    program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {**TOLD, "data_directory": str(tmp_path)}
+    monkeypatch.setattr(program, "last_record", lambda _told: ("shut down", "0/A000028"))
+    assert program.promoting(told, "0/A000028") == 0
+    program.calls.clear()
+    # The confirmation comes in the middle of the wait; afterwards the account that it would ask with is gone.
+    monkeypatch.setattr(program.time, "sleep", lambda _seconds: program.confirmed(told))
+    monkeypatch.setattr(program, "asked", lambda _told: None)
+    program.database(told)
+    assert "start" not in {command[1] for command in program.calls}
+    assert ("systemctl", "stop", program.SERVICE) in program.calls
+    assert (tmp_path / "standby.signal").exists()
+
+
+def test_what_was_given_away_stays_so_whoever_asks_again(
+    program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {**TOLD, "data_directory": str(tmp_path)}
+    monkeypatch.setattr(program, "last_record", lambda _told: ("shut down", "0/A000028"))
+    assert program.promoting(told, "0/A000028") == 0
+    monkeypatch.setattr(program, "asked", lambda _told: 3)
+    program.database(told)
+    program.calls.clear()
+    program.database(told)
+    assert "start" not in {command[1] for command in program.calls}
+    # The next loss and return of this server is another story, on a later timeline.
+    program.database({**told, "timeline": 4})
+    assert ("systemctl", "start", *TOLD["units"]) in program.calls
 
 
 def test_a_machine_that_was_not_promoted_lets_this_one_start_as_a_primary(

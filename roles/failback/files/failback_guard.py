@@ -32,7 +32,9 @@ from typing import Any
 
 FOLDER = Path("/var/lib/maintenance/failback")
 TIMER = "maintenance-failback-guard.timer"
+SERVICE = "maintenance-failback-guard.service"
 PROMOTING = FOLDER / "promoting"
+GIVEN = FOLDER / "given"
 EVERY = 5.0
 PROMOTION = 60.0
 WATCH = 180.0
@@ -48,7 +50,7 @@ def main(arguments: list[str]) -> int:
     elif arguments == ["now"]:
         application(told, 0)
     elif arguments == ["confirmed"]:
-        disarm()
+        confirmed(told)
     elif arguments[:1] == ["promoting"]:
         return promoting(told, arguments[1])
     else:
@@ -71,10 +73,14 @@ def alone(wait: bool) -> Iterator[bool]:
 def database(told: dict[str, Any]) -> None:
     """Start the server again, as soon as it is certain that no other takes writes."""
     with alone(wait=True):
-        if PROMOTING.exists():
+        promoting = PROMOTING.exists()
+        if promoting:
             since = float(PROMOTING.read_text(encoding="ascii") or 0)
             time.sleep(patience(since, uptime(), told["lease_seconds"] + PROMOTION))
-        while (step := decide(PROMOTING.exists(), told["timeline"], asked(told))) == "ask":
+        # It may have been confirmed while this waited, and decided by another call before.
+        while not (
+            step := "stay" if given(told) else decide(promoting, told, asked(told) if promoting else None)
+        ):
             print(f"{told['home']} was to be promoted and does not answer: asked again", flush=True)
             time.sleep(EVERY)
         if step == "start":
@@ -83,6 +89,7 @@ def database(told: dict[str, Any]) -> None:
             run("systemctl", "start", *told["units"])
             print(f"the switch to {told['home']} was not made: PostgreSQL was started again", flush=True)
         else:
+            GIVEN.write_text(str(told["timeline"]), encoding="ascii")
             print(f"{told['home']} was promoted: PostgreSQL stays stopped here", flush=True)
         disarm()
 
@@ -98,19 +105,22 @@ def uptime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def decide(promoting: bool, timeline: int, answer: int | None) -> str:
-    """`start`, `stay` or `ask`. answer: the timeline that the other machine is on; None where it said nothing."""
+def given(told: dict[str, Any]) -> bool:
+    """Whether the database of this timeline was given to the other machine. Nothing takes that back."""
+    return GIVEN.exists() and GIVEN.read_text(encoding="ascii") == str(told["timeline"])
+
+
+def decide(promoting: bool, told: dict[str, Any], answer: int | None) -> str:
+    """`start`, `stay` or nothing yet. answer: the timeline that the other machine is on; None where it said nothing."""
     if not promoting:
         return "start"
     if answer is None:
-        return "ask"
-    return "start" if answer == timeline else "stay"
+        return ""
+    return "start" if answer == told["timeline"] else "stay"
 
 
 def asked(told: dict[str, Any]) -> int | None:
     """The other machine's timeline, by the protocol of replication; the password is in PostgreSQL's own .pgpass."""
-    if not PROMOTING.exists():
-        return None
     place = f"host={told['home']} port={told['port']} user={told['role']} connect_timeout=5"
     place += " dbname=replication replication=true"
     try:
@@ -212,6 +222,14 @@ def last_record(told: dict[str, Any]) -> tuple[str, str]:
     lines = (line.partition(":") for line in shown.splitlines())
     values = {key: value.strip() for key, _colon, value in lines}
     return values["Database cluster state"], values["Latest checkpoint location"]
+
+
+def confirmed(told: dict[str, Any]) -> None:
+    """The service was proven with the other machine: what still waits, or has begun to decide, ends."""
+    if "timeline" in told:
+        GIVEN.write_text(str(told["timeline"]), encoding="ascii")
+    disarm()
+    run("systemctl", "stop", SERVICE)
 
 
 def disarm() -> None:
