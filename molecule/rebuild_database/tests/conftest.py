@@ -39,6 +39,7 @@ for name in ward archive; do
   {PSQL} -c "drop table in_$name" -c "drop tablespace $name"
 done
 """
+NOT_ARCHIVED = "select failed_count > 0 from pg_stat_archiver"
 QUIET = "create table quiet as select n from generate_series(1, 500) n"
 # As a machine with another release of the C library would find it, for PostgreSQL's own eyes.
 OTHER_VERSION = "update pg_database set datcollversion = '2.28' where datname = 'dialysis'"
@@ -110,7 +111,12 @@ def cut(lab: Lab, run: Callable[..., Done], root: Root, tmp_path_factory: pytest
         root("db1", TABLESPACE.format(name="archive"))
         writer.wait_for(len(writer.acknowledged()) + 40)
         last = archived_segment(root)
-        # What comes now is acknowledged and not archived: an archive alone loses it, the synchronous receiver has it.
+        # What comes now is acknowledged and not archived: an archive alone loses it, the synchronous receiver has it, as
+        # a whole segment and as the beginning of another.
+        root("db1", f"{PSQL} -c \"alter system set archive_command = 'false'\" -c 'select pg_reload_conf()'")
+        writer.wait_for(len(writer.acknowledged()) + 20)
+        root("db1", f"{PSQL} -c 'select pg_switch_wal()'")
+        wait_until("archiving fails", 60, lambda: root("db1", f'{PSQL} -c "{NOT_ARCHIVED}"') == "t\n")
         writer.wait_for(len(writer.acknowledged()) + 20)
         builder.cut_power(lab, "db1")
     finally:

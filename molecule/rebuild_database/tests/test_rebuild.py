@@ -85,9 +85,13 @@ def test_every_acknowledged_commit_is_there(lost: Lost, root: Root) -> None:
     assert len(covered) >= 60
     assert covered <= references(root)
     # What was archived by nobody is there as well: the receiver had it.
-    assert told["facts"]["received"][-1]["file"].endswith(".partial")
+    whole, begun = told["facts"]["received"]
+    assert begun["file"] == f"{begun['segment']}.partial"
     assert set(lost.acknowledged) <= references(root)
-    assert told["facts"]["received"][-1]["file"] in findings(lost.done)["REB-RPO-01"].actual
+    assert begun["file"] in findings(lost.done)["REB-RPO-01"].actual
+    # The whole one is archived now: a restore from the backup before the loss needs it.
+    archived = f"find /var/lib/pgbackrest/archive -name '{whole['segment']}-*' | wc -l"
+    assert root("backup1", archived) == "1\n"
     assert "xid" in findings(lost.done)["REB-RPO-01"].actual
     assert findings(lost.done)["REB-RPO-01"].verdict == "partial"
     assert told["facts"]["last_segment"] in findings(lost.done)["REB-RPO-01"].actual
