@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup setup-dev setup-pdf setup-lab setup-test inspect test test-unit lint lab lab-down bench lock schema
+.PHONY: help setup setup-dev setup-pdf setup-lab setup-test inspect test test-long test-unit lint lab lab-down bench lock schema
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ test-unit: setup-dev setup-test setup-pdf  ## the fast tests alone
 
 test: setup-dev setup-test setup-pdf setup-lab lint  ## everything that is tested
 	bash .config/test.sh
+
+test-long: setup-dev setup-test setup-lab  ## faults of a rebuild, and the return: what `make test` has no room for
+	bash .config/test-long.sh
 
 lab: setup setup-lab  ## start the rehearsal hospital and leave it up
 	$(BIN)/python -m lab up

@@ -8,7 +8,7 @@ pytest -q --numprocesses=3 --dist=loadfile tests
 
 # Three scenarios at a time, each in a lab of its own, for the hosts wait more than they compute. What one prints is
 # shown when it has ended, so that no two mix. The long ones first: none shall be alone at the end.
-long="rebuild_database inspect harden_drills harden backup"
+long="harden_drills inspect rebuild_database harden backup"
 printed=$(mktemp -d)
 trap 'rm -rf "$printed"' EXIT
 export printed

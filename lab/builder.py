@@ -22,7 +22,7 @@ from lab.shell import LabError, run, wait_until
 WATCHERS = 1024
 # How long a boot may take: a virtual machine's processor is a program.
 PATIENCE = 90
-VIRTUAL_PATIENCE = 240
+VIRTUAL_PATIENCE = 600
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 

@@ -23,7 +23,7 @@ MEMORY_MB = 1024
 PROCESSORS = 2
 # The kernel says only what is wrong: every line of its console costs the emulator time. What guards a real processor
 # against its own faults makes an emulated one three times slower, above all in calls of the kernel.
-KERNEL_LINE = "root=LABEL=root rw console=ttyS0 quiet mitigations=off init_on_alloc=0 nokaslr"
+KERNEL_LINE = "root=LABEL=root rw console=ttyS0 quiet mitigations=off init_on_alloc=0"
 
 
 def create(lab: Lab, name: str, base: Path) -> None:
