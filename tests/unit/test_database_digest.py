@@ -59,6 +59,16 @@ def test_a_commit_between_snapshot_and_restore_point_makes_another_attempt() -> 
     assert point["closed_segment"] == "000000010000000000000005"
 
 
+@pytest.mark.parametrize(("idle", "attempts"), [("8:8:", 2), ("7:8:7", 3)])
+def test_a_point_with_nothing_under_way_is_looked_for_first(
+    monkeypatch: pytest.MonkeyPatch, idle: str, attempts: int
+) -> None:
+    monkeypatch.setattr(digest, "_ATTEMPTS", 4)
+    seen = ("7:8:7", idle, "7:8:7")
+    point = digest.take_point([Server(*seen)], Server(*seen), "drill")  # type: ignore[list-item,arg-type]
+    assert point["attempts"] == attempts
+
+
 def test_snapshots_of_two_databases_must_see_the_same() -> None:
     point = digest.take_point(
         [Server("7:7:", "8:8:"), Server("8:8:", "8:8:")],  # type: ignore[list-item]
