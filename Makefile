@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup setup-dev setup-pdf setup-lab setup-test inspect test test-long test-unit lint lab lab-down bench lock schema
+.PHONY: help setup setup-dev setup-pdf setup-lab setup-test inspect test test-long test-unit lint lint-python lint-ansible lab lab-down bench lock schema
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -32,8 +32,13 @@ inspect: setup  ## inspect this machine; leaves a signed record and a report
 	@./runner.py run inspect --site self
 
 lint: setup-dev  ## every style check; zero warnings
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-ansible lint-python  # each has one core alone
+
+lint-python: setup-dev
 	ruff check . && ruff format --check .
 	mypy --strict maintenance runner.py
+
+lint-ansible: setup-dev
 	yamllint --strict .
 	ansible-lint --offline --strict -c .config/ansible-lint.yml
 

@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# A file's tests stay together: many share what is dear to make. Three at a time, for they wait for what they have started.
-pytest -q --numprocesses=3 --dist=loadfile tests
+# A file's tests stay together: many share what is dear to make.
+pytest -q --numprocesses=2 --dist=loadfile tests
 
 # Three scenarios at a time, each in a lab of its own, for the hosts wait more than they compute. What one prints is
 # shown when it has ended, so that no two mix. The long ones first: none shall be alone at the end.

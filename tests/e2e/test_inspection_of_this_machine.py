@@ -23,6 +23,8 @@ from maintenance import verification
 from tests.e2e.conftest import REPOSITORY
 
 Runner = Callable[..., "object"]
+# For runs whose findings do not matter: a machine with many files costs each of them seconds.
+BRIEFLY = ("--set", "inspection_scan_seconds=0.1")
 
 
 def test_it_leaves_a_record_and_a_report(inspected: Path) -> None:
@@ -107,7 +109,7 @@ def test_the_hospital_countersigns_and_the_ledger_stays_sound(
     assert not allowed.exists()
     try:
         shutil.copy(site, allowed)
-        assert runner("run", "inspect", "--site", "self", "--ledger", ledger, "--quiet").code == 0
+        assert runner("run", "inspect", "--site", "self", "--ledger", ledger, "--quiet", *BRIEFLY).code == 0
     finally:
         allowed.unlink()
     done = runner("countersign", ledger / inspected.name, "--key", key, "--remark", "同意")
@@ -264,6 +266,7 @@ def test_two_runs_at_once_both_land(tmp_path: Path) -> None:
         str(ledger),
         "--json",
         "--quiet",
+        *BRIEFLY,
     ]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [json.loads(process.communicate()[0]) for process in running]
@@ -274,7 +277,8 @@ def test_two_runs_at_once_both_land(tmp_path: Path) -> None:
     assert report.unclosed == []
 
 
-@pytest.mark.parametrize("round_number", range(6))
+# Each moment on a real host: molecule/inspect/tests/test_killed_runs.py. Here the whole group dies, LibreOffice with it.
+@pytest.mark.parametrize("round_number", [0, 3, 5])
 def test_killed_at_some_moment_the_next_run_says_so(tmp_path: Path, round_number: int) -> None:
     ledger = tmp_path / "ledger"
     command = [
@@ -286,6 +290,7 @@ def test_killed_at_some_moment_the_next_run_says_so(tmp_path: Path, round_number
         "--ledger",
         str(ledger),
         "--json",
+        *BRIEFLY,
     ]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

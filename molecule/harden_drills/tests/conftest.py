@@ -15,6 +15,7 @@ PLACES = {
     "test_lockout.py": "gate1",
     "test_packages.py": "gate1",
     "test_machine.py": "vm1",
+    "long_machine.py": "vm1",
 }
 
 

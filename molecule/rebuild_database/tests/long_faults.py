@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from conftest import PGBACKREST, REBUILD, Cut, Root, flipped
+from conftest import JOURNAL, PGBACKREST, REBUILD, Cut, Root, flipped
 
 from lab.calls import Done
 from lab.plan import REPOSITORY
@@ -78,6 +78,9 @@ def test_what_is_wrong_is_refused_before_anything_is_changed(cut: Cut, run: Run,
     assert cut.segments
     before = state(root)
     assert "Say which server failed" in reason(run(*REBUILD, "--set", "failed=db7"))
+    assert "backup1 has backups of db1, and app1 is to have failed" in reason(
+        run(*REBUILD, "--set", "failed=app1")
+    )
     other = reason(run(*REBUILD, "--set", "database_backup_stanza=laboratory"))
     assert "backup1 has no repository" in other
     assert "stanza laboratory" in other
@@ -107,6 +110,20 @@ def test_a_flipped_byte_in_the_only_backup_is_refused_by_the_file(
         told = plan_refused(site, tmp_path)
     assert "no backup can be used" in told
     assert f"{path.partition('/pg_data/')[2].removesuffix('.zst')}: its checksum is wrong" in told
+
+
+def test_a_whole_repository_of_another_system_is_refused_by_the_system(
+    cut: Cut, run: Run, root: Root
+) -> None:
+    assert cut.segments
+    configuration = "/etc/pgbackrest/pgbackrest.conf"
+    root("backup1", f"sed -i.right 's/^# Backups are of the database system [0-9]*/&9/' {configuration}")
+    try:
+        told = reason(run(*REBUILD, "--check"))
+    finally:
+        root("backup1", f"mv {configuration}.right {configuration}")
+    assert "it is the wrong one. Nothing was restored" in told
+    assert not root("standby1", f"ls {JOURNAL} 2>/dev/null || true")
 
 
 @contextmanager
